@@ -1,0 +1,3 @@
+module github.com/lockerlib/locker
+
+go 1.26.0

@@ -1,0 +1,2 @@
+// Package memlock is a lock server in memory.
+package memlock

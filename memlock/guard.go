@@ -7,6 +7,7 @@ import (
 
 	"github.com/lockerlib/locker"
 	"github.com/lockerlib/locker/driver"
+	"github.com/lockerlib/locker/txn/memtxn"
 )
 
 // A Guard stands for one hold on one Server. It is what driver.Guarded gives
@@ -30,17 +31,21 @@ func (g Guard) String() string {
 	return fmt.Sprintf("%q token %d", g.name, driver.Token(g.tenure))
 }
 
-// A View is the server as one call of Atomically sees it. It must not be used
-// after that call.
-type View interface {
-	// Current reports whether guard is a Guard of this server whose hold is
-	// current, and keeps it so until the call of Atomically ends: a hold that
-	// was found current cannot expire, be released or be broken meanwhile.
-	Current(guard any) bool
+// A View is the server as one call of Atomically sees it.
+type View = memtxn.View
 
-	// Values is a bag in which each kind of store keeps its own state under a
-	// key of its own unexported type. It lives as long as the server.
-	Values() map[any]any
+var _ memtxn.Server = (*Server)(nil)
+
+// CheckGuard returns an error that says why, unless guard is a Guard of a hold
+// on this server, current or not.
+func (s *Server) CheckGuard(guard any) error {
+	switch g, ok := guard.(Guard); {
+	case !ok:
+		return fmt.Errorf("%w: memlock: %T is the guard of another backend", locker.ErrInvalid, guard)
+	case g.server != s:
+		return fmt.Errorf("%w: memlock: %v is held on another server", locker.ErrInvalid, g)
+	}
+	return nil
 }
 
 // Atomically calls fn once, in the caller's goroutine, while nothing else can

@@ -1,0 +1,346 @@
+package report
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/lockerlib/locker/conformance"
+)
+
+// maxDrawn bounds the drawing of one check, and maxListed the list under it: a
+// picture of ten thousand bars shows nothing, and weighs megabytes.
+const (
+	maxDrawn  = 240
+	maxListed = 400
+)
+
+// A timeline is a drawing. Positions across are percentages, so that it fits
+// every screen with letters of one size; positions down are pixels.
+type timeline struct {
+	Sentence string
+	Alarm    bool // two holds overlap
+	Height   int
+	Lanes    []lane
+	Faults   []mark // over all lanes
+	Clashes  []mark
+	ClashY   int
+	ClashH   int
+	Ticks    []mark
+	AxisY    int
+	Listed   []conformance.Event
+	Total    int
+	Left     string // what was not drawn
+}
+
+type lane struct {
+	Label  string
+	Y, H   int // the whole lane
+	LabelY int
+	Bars   []bar
+	Faults []mark
+	Notes  []mark
+}
+
+type bar struct {
+	Class string // wait, hold, after
+	mark
+	Y, H int
+	Open bool // no end was recorded
+}
+
+// A mark has a place and a text. Fit says where the text has room: "always",
+// "wide" (on a wide screen) or "never" (it is only in the tooltip).
+type mark struct {
+	X, W   string
+	Text   string
+	Title  string
+	Fit    string
+	Anchor string // of the text: start, middle, end
+	Y, H   int
+	TextX  string
+}
+
+// Bottom is where the mark ends.
+func (m mark) Bottom() int { return m.Y + m.H }
+
+// DX keeps the text off the line at which it begins or ends.
+func (m mark) DX() int {
+	if m.Anchor == "end" {
+		return -5
+	}
+	return 5
+}
+
+const (
+	labelHeight = 18
+	barHeight   = 20
+	barGap      = 3
+	laneGap     = 8
+	faultHeight = 18
+	clashHeight = 22
+	axisHeight  = 22
+	// In characters of the drawing's font; what the two screens hold.
+	narrowColumns = 44
+	wideColumns   = 110
+)
+
+// newTimeline draws events; with many it draws a window, which holds the
+// worst overlap if there is one.
+func newTimeline(events []conformance.Event) *timeline {
+	all := read(events)
+	clashes := all.clashes()
+	t := &timeline{Sentence: all.sentence(clashes), Alarm: len(clashes) > 0, Total: len(events)}
+	t.Listed = slices.Clone(events)
+	slices.SortStableFunc(t.Listed, func(a, b conformance.Event) int { return cmp.Compare(a.At, b.At) })
+	if len(t.Listed) > maxDrawn {
+		from := window(t.Listed, clashes)
+		drawn := t.Listed[from : from+maxDrawn]
+		t.Left = fmt.Sprintf("Drawn are %d of %s events, from %s to %s.", maxDrawn, thousands(len(events)),
+			clock(drawn[0].At), clock(drawn[len(drawn)-1].At))
+		t.Listed = t.Listed[from:min(from+maxListed, len(t.Listed))]
+		all = read(drawn)
+		clashes = all.clashes()
+		t.draw(all, clashes, drawn, drawn[0].At)
+		return t
+	}
+	t.draw(all, clashes, t.Listed, 0)
+	return t
+}
+
+// window picks the first event to draw.
+func window(events []conformance.Event, clashes []clash) int {
+	if len(clashes) == 0 {
+		return 0
+	}
+	worst := slices.MaxFunc(clashes, func(a, b clash) int { return cmp.Compare(a.length(), b.length()) })
+	i := slices.IndexFunc(events, func(e conformance.Event) bool { return e.At >= worst.a.from })
+	return min(max(i-maxDrawn/4, 0), len(events)-maxDrawn)
+}
+
+// A scale maps times to percentages.
+type scale struct{ from, length time.Duration }
+
+func (s scale) part(d time.Duration) float64 { return 100 * float64(d-s.from) / float64(s.length) }
+func (s scale) x(d time.Duration) string     { return percent(s.part(d)) }
+func (s scale) w(from, to time.Duration) string {
+	return percent(max(s.part(to)-s.part(from), 0.3))
+}
+
+func percent(x float64) string { return strconv.FormatFloat(x, 'f', 2, 64) + "%" }
+
+// fit says on which screens text of that many runes has room in w percent.
+func fit(w float64, text string) string {
+	n := float64(len([]rune(text)) + 1)
+	switch {
+	case text == "":
+		return "never"
+	case w*narrowColumns/100 >= n:
+		return "always"
+	case w*wideColumns/100 >= n:
+		return "wide"
+	}
+	return "never"
+}
+
+func (t *timeline) draw(s story, clashes []clash, events []conformance.Event, from time.Duration) {
+	sc := scale{from: from, length: max(s.end-from, 1)}
+	y := 0
+	for _, f := range s.faults {
+		if f.client == "" {
+			y = faultHeight
+			t.Faults = append(t.Faults, faultMark(sc, f))
+		}
+	}
+	names := make(map[string]bool)
+	for _, e := range events {
+		if e.Name != "" {
+			names[e.Name] = true
+		}
+	}
+	top := y
+	for _, c := range clients(events) {
+		l := s.lane(sc, c, len(names) > 1)
+		l.place(y)
+		y += l.H + laneGap
+		t.Lanes = append(t.Lanes, l)
+	}
+	for i := range t.Faults {
+		t.Faults[i].Y, t.Faults[i].H = 0, y-laneGap
+	}
+	t.ClashY, t.ClashH = top, y-top
+	if len(clashes) > 0 {
+		for _, c := range clashes {
+			t.Clashes = append(t.Clashes, clashMark(sc, c, y))
+		}
+		y += clashHeight
+	}
+	t.AxisY = y
+	t.Ticks = ticks(sc, s.end)
+	t.Height = y + axisHeight
+}
+
+// lane stacks what a client did at the same time under several names.
+func (s *story) lane(sc scale, client string, named bool) lane {
+	l := lane{Label: client}
+	type item struct {
+		stretch
+		class string
+	}
+	var items []item
+	for class, part := range map[string][]stretch{"wait": s.waits, "hold": s.holds, "after": s.after} {
+		for _, st := range part {
+			if st.client == client {
+				items = append(items, item{st, class})
+			}
+		}
+	}
+	slices.SortFunc(items, func(a, b item) int {
+		return cmp.Or(cmp.Compare(a.from, b.from), cmp.Compare(a.to, b.to), cmp.Compare(b.class, a.class), cmp.Compare(a.name, b.name))
+	})
+	var rows []time.Duration // until when each row is taken
+	for _, it := range items {
+		y := slices.IndexFunc(rows, func(until time.Duration) bool { return until <= it.from })
+		if y < 0 {
+			y = len(rows)
+			rows = append(rows, 0)
+		}
+		rows[y] = it.to
+		l.Bars = append(l.Bars, newBar(sc, it.stretch, it.class, y, named))
+	}
+	for _, f := range s.faults {
+		if f.client == client {
+			l.Faults = append(l.Faults, faultMark(sc, f))
+		}
+	}
+	for _, e := range s.notes {
+		if e.Client == client {
+			text := firstOf(e.Text, e.Kind)
+			l.Notes = append(l.Notes, mark{X: sc.x(e.At), Title: clock(e.At) + ": " + text})
+		}
+	}
+	l.H = labelHeight + max(len(rows), 1)*(barHeight+barGap)
+	return l
+}
+
+// place moves the lane down to y.
+func (l *lane) place(y int) {
+	l.Y, l.LabelY = y, y+13
+	for i := range l.Bars {
+		b := &l.Bars[i]
+		b.Y = y + labelHeight + b.Y*(barHeight+barGap)
+		b.H = barHeight
+	}
+	for i := range l.Faults {
+		l.Faults[i].Y, l.Faults[i].H = y, l.H
+	}
+	for i := range l.Notes {
+		l.Notes[i].Y, l.Notes[i].H = y+labelHeight, l.H-labelHeight
+	}
+}
+
+func newBar(sc scale, st stretch, class string, row int, named bool) bar {
+	b := bar{Class: class, Y: row, Open: st.end == open}
+	b.X, b.W = sc.x(st.from), sc.w(st.from, st.to)
+	w := sc.part(st.to) - sc.part(st.from)
+	during := fmt.Sprintf("from %s to %s (%s)", clock(st.from), clock(st.to), span(st.to-st.from))
+	texts := map[string][2]string{
+		"wait":  {"waits", "waits for"},
+		"hold":  {"#" + strconv.FormatUint(st.token, 10), "holds"},
+		"after": {"after loss", "goes on after the loss of"},
+	}
+	if st.token == 0 && class == "hold" {
+		texts["hold"] = [2]string{"holds", "holds"}
+	}
+	b.Text = texts[class][0]
+	if named && fit(w, st.name+" "+b.Text) != "never" {
+		b.Text = st.name + " " + b.Text
+	}
+	b.Title = fmt.Sprintf("%s %s %q %s", st.client, texts[class][1], st.name, during)
+	if st.token != 0 {
+		b.Title += fmt.Sprintf(", token %d", st.token)
+	}
+	switch {
+	case st.end == lost:
+		b.Title += ", lost"
+	case st.end == crashed:
+		b.Title += ", crashed"
+	case st.end == open && class == "hold":
+		b.Title += ", still held at the end"
+	}
+	b.Fit = fit(w, b.Text)
+	return b
+}
+
+func faultMark(sc scale, f fault) mark {
+	m := mark{X: sc.x(f.from), W: sc.w(f.from, f.to), Text: firstOf(f.text, "fault")}
+	m.Title = fmt.Sprintf("%s at %s", m.Text, clock(f.from))
+	if f.healed {
+		m.Title = fmt.Sprintf("%s from %s to %s (%s)", m.Text, clock(f.from), clock(f.to), span(f.to-f.from))
+	} else {
+		m.Title += ", not healed"
+	}
+	// The label begins at the band and may run over its end, but not over the
+	// end of the drawing.
+	m.Fit, m.Anchor, m.TextX = fit(100-sc.part(f.from), m.Text), "start", m.X
+	if m.Fit == "never" || (m.Fit == "wide" && sc.part(f.from) > 50) {
+		m.Fit, m.Anchor, m.TextX = fit(sc.part(f.from), m.Text), "end", m.X
+	}
+	return m
+}
+
+func clashMark(sc scale, c clash, y int) mark {
+	who := c.a.client + " and " + c.b.client
+	if c.a.client == c.b.client {
+		who = c.a.client + " twice"
+	}
+	m := mark{
+		X: sc.x(c.from), W: sc.w(c.from, c.to), Y: y, H: clashHeight,
+		Text:  "overlap " + span(c.length()),
+		Title: fmt.Sprintf("overlap: %s held %q from %s to %s (%s)", who, c.a.name, clock(c.from), clock(c.to), span(c.length())),
+		Fit:   "always", Anchor: "middle",
+	}
+	mid := (sc.part(c.from) + sc.part(c.to)) / 2
+	switch {
+	case mid < 15:
+		m.Anchor, m.TextX = "start", sc.x(c.from)
+	case mid > 85:
+		m.Anchor, m.TextX = "end", sc.x(c.to)
+	default:
+		m.TextX = percent(mid)
+	}
+	return m
+}
+
+// ticks divides the axis at round times.
+func ticks(sc scale, end time.Duration) []mark {
+	step := time.Nanosecond
+	for _, factor := range cycle(2, 2.5, 2) { // 1, 2, 5, 10, 20, 50, …
+		if sc.length/step <= 5 {
+			break
+		}
+		step = time.Duration(float64(step) * factor)
+	}
+	var list []mark
+	for d := (sc.from + step - 1) / step * step; d <= end; d += step {
+		m := mark{X: sc.x(d), Text: clock(d), Anchor: "middle"}
+		switch p := sc.part(d); {
+		case p < 4:
+			m.Anchor = "start"
+		case p > 96:
+			m.Anchor = "end"
+		}
+		list = append(list, m)
+	}
+	return list
+}
+
+// cycle yields the factors over and over.
+func cycle(factors ...float64) func(func(int, float64) bool) {
+	return func(yield func(int, float64) bool) {
+		for i := 0; yield(i, factors[i%len(factors)]); i++ {
+		}
+	}
+}

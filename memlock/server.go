@@ -112,10 +112,13 @@ func (s *Server) shard(name string) *shard {
 // second it reaches driver.MaxTenure after four years.
 func (s *Server) mint() uint64 { return s.tenures.Add(1) }
 
-func (s *Server) connect(l *link) {
+// dial connects one more client.
+func (s *Server) dial(identity string) *backend {
+	l := &link{server: s, identity: identity, gone: make(chan struct{})}
 	s.clients.mu.Lock()
 	defer s.clients.mu.Unlock()
 	s.clients.open[l] = struct{}{}
+	return &backend{server: s, link: l}
 }
 
 // disconnect forgets l and what is kept for it alone. Its claims stay until

@@ -1,0 +1,167 @@
+// Package servers finds or starts the servers that tests need: a real etcd and
+// a real Redis, in this order, and says aloud which:
+//
+//  1. the one that LOCKER_TEST_ETCD or LOCKER_TEST_REDIS names (host:port);
+//  2. a container of the public image;
+//  3. a container of an image that is built from what is on this machine;
+//  4. a local binary: in the PATH, or, for etcd, built from the sources that
+//     this module pins;
+//  5. an etcd that is embedded in this process, and a stand-in for Redis,
+//     which is named as such and is never counted as Redis.
+//
+// Whatever was started is stopped by Stop, by StopAll, on a signal after
+// StopOnSignal, and at the latest by the next process that starts a server.
+package servers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+)
+
+// A Kind says where a server came from.
+type Kind string
+
+// The kinds of servers, in the order in which they are tried.
+const (
+	Environment    Kind = "environment"
+	ContainerImage Kind = "container, public image"
+	ContainerBuilt Kind = "container, image built here"
+	LocalBinary    Kind = "local binary"
+	Embedded       Kind = "embedded"
+	StandIn        Kind = "stand-in miniredis"
+)
+
+// The names of the servers.
+const (
+	EtcdName  = "etcd"
+	RedisName = "Redis"
+)
+
+// A Server is a running server. Its methods are safe for concurrent use.
+type Server struct {
+	Name    string // EtcdName or RedisName
+	Addr    string // host:port
+	Kind    Kind
+	Version string // as the server says
+	// Origin is the Kind that the process had told which started a server of
+	// kind Environment, or "".
+	Origin Kind
+
+	powers Powers
+	once   sync.Once
+	err    error
+}
+
+// Powers are what can be done to a server that was started here. A nil one is
+// missing: nothing can be done to a server of the environment.
+type Powers struct {
+	Pause   func(context.Context) error // stops the process, as SIGSTOP does
+	Resume  func(context.Context) error
+	Kill    func(context.Context) error // SIGKILL
+	Restart func(context.Context) error // after Kill, with the same address and data
+	stop    func() error
+}
+
+// IsStandIn reports whether the server is none of the software that it answers
+// for.
+func (s *Server) IsStandIn() bool { return s.Kind == StandIn || s.Origin == StandIn }
+
+// String says what the server is and where: "etcd 3.7.3, local binary,
+// 127.0.0.1:2379".
+func (s *Server) String() string {
+	kind := string(s.Kind)
+	if s.Origin != "" {
+		kind += " (" + string(s.Origin) + ")"
+	}
+	return fmt.Sprintf("%s %s, %s, %s", s.Name, s.Version, kind, s.Addr)
+}
+
+// ErrNoPower is returned for what cannot be done to a server of its kind.
+var ErrNoPower = errors.New("servers: this kind of server does not offer that")
+
+// Pause stops the server's process without ending it.
+func (s *Server) Pause(ctx context.Context) error { return s.do(ctx, s.powers.Pause) }
+
+// Resume ends Pause.
+func (s *Server) Resume(ctx context.Context) error { return s.do(ctx, s.powers.Resume) }
+
+// Kill ends the server's process with SIGKILL.
+func (s *Server) Kill(ctx context.Context) error { return s.do(ctx, s.powers.Kill) }
+
+// Restart starts the server again after Kill, at the same address, with the
+// data that reached its disk. It returns when the server answers.
+func (s *Server) Restart(ctx context.Context) error { return s.do(ctx, s.powers.Restart) }
+
+func (s *Server) do(ctx context.Context, power func(context.Context) error) error {
+	if power == nil {
+		return fmt.Errorf("%w: %s", ErrNoPower, s)
+	}
+	return power(ctx)
+}
+
+// Stop ends the server if it was started here, and removes its data. It may be
+// called again.
+func (s *Server) Stop() error {
+	s.once.Do(func() {
+		forget(s)
+		if s.powers.stop != nil {
+			s.err = s.powers.stop()
+		}
+	})
+	return s.err
+}
+
+// A source is one way to get a server. It returns an errNotHere if that way
+// does not exist on this machine.
+type source struct {
+	kind  Kind
+	start func(ctx context.Context) (*Server, error)
+}
+
+// errFatal marks an error after which no other way is tried.
+type errFatal struct{ error }
+
+func (e errFatal) Unwrap() error { return e.error }
+
+// Etcd returns an etcd, and tells log which, and why not another.
+func Etcd(ctx context.Context, log io.Writer) (*Server, error) {
+	return find(ctx, log, EtcdName, etcdSources())
+}
+
+// Redis returns a Redis, or a stand-in for it, and tells log which, and why not
+// another.
+func Redis(ctx context.Context, log io.Writer) (*Server, error) {
+	return find(ctx, log, RedisName, redisSources())
+}
+
+func find(ctx context.Context, log io.Writer, name string, sources []source) (*Server, error) {
+	say := func(format string, args ...any) {
+		fmt.Fprintf(log, "servers: "+format+"\n", args...)
+	}
+	var errs []error
+	for _, src := range sources {
+		s, err := src.start(ctx)
+		if err == nil {
+			remember(s)
+			say("using %s", s)
+			if s.IsStandIn() {
+				say("note: this is not Redis, it only stands in for it; what it shows does not count for Redis")
+			}
+			return s, nil
+		}
+		if ctx.Err() != nil {
+			return nil, fmt.Errorf("servers: %s: %w", name, context.Cause(ctx))
+		}
+		if _, fatal := errors.AsType[errFatal](err); fatal {
+			return nil, fmt.Errorf("servers: %s: %w", name, err)
+		}
+		if !errors.Is(err, errNotGiven) {
+			say("%s: no %s: %v", name, src.kind, err)
+		}
+		errs = append(errs, fmt.Errorf("%s: %w", src.kind, err))
+	}
+	return nil, fmt.Errorf("servers: no %s: %w", name, errors.Join(errs...))
+}

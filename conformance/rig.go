@@ -28,6 +28,11 @@ type Profile struct {
 	FIFO   bool // waiters of several clients are served in order
 	Bubble bool // runs in a testing/synctest bubble: no real server, no real time
 
+	// Without names powers that this backend cannot have by its nature, and
+	// why: a lock in memory has no other processes. Checks that need one are
+	// optional for this backend. A power that is merely missing is not listed.
+	Without map[Power]string
+
 	// GivesWay names checks that this backend is known to fail, by ID, and why.
 	// The suite then demands the counter-example: such a check that holds is a
 	// stale claim.
@@ -112,4 +117,18 @@ type Shared interface {
 	// OpenShared opens a Locker over a client that the rig owns; alive tells
 	// whether that client still works.
 	OpenShared(ctx context.Context, opts ...locker.OpenOption) (l locker.Locker, alive func(context.Context) error, err error)
+}
+
+// A Suspender can make it seem to one client that its machine was suspended for
+// d and has just resumed: the clock that counts suspended time jumps by d, the
+// timers of the process do not, and the server saw d pass or does not.
+type Suspender interface {
+	Suspend(l locker.Locker, d time.Duration) error
+}
+
+// A Planter can put data that does not belong to the library right beside, and
+// where the server allows it in between, what the library keeps for this rig.
+type Planter interface {
+	// Plant puts it there; intact tells whether all of it is still there.
+	Plant(ctx context.Context) (intact func(context.Context) error, err error)
 }

@@ -1,0 +1,67 @@
+package conformance
+
+import (
+	"fmt"
+	"slices"
+)
+
+// The classes of checks.
+const (
+	Required   = "required"   // every backend must have it
+	Optional   = "optional"   // a backend or rig may lack it
+	Stochastic = "stochastic" // depends on chance: it can miss a defect, and does not invent one
+)
+
+// A Check describes one check of the suite.
+type Check struct {
+	ID    string // stable, for instance "X2"
+	Group string // for instance "Exclusion"
+	Rule  string // one sentence
+	Class string // Required, Optional or Stochastic
+
+	// Within is the check's own deadline in TTLs, to which a fixed allowance
+	// for starting clients is added. A check that does not end within it is
+	// "not shown".
+	Within int
+
+	Needs []Power // without which it is "not shown"
+
+	body func(*trial)
+}
+
+// Checks returns the checks of the suite, in the order in which they are shown.
+func Checks() []Check { return slices.Clone(catalogue()) }
+
+func catalogue() []Check {
+	var all []Check
+	for _, g := range []struct {
+		name   string
+		checks []Check
+	}{
+		{"Basic", basicChecks()},
+		{"Exclusion", exclusionChecks()},
+	} {
+		for _, c := range g.checks {
+			c.Group = g.name
+			all = append(all, c)
+		}
+	}
+	return all
+}
+
+// pick returns the checks with the given IDs, or all if there are none.
+func pick(ids []string) ([]Check, error) {
+	all := catalogue()
+	if len(ids) == 0 {
+		return all, nil
+	}
+	var picked []Check
+	for _, id := range ids {
+		i := slices.IndexFunc(all, func(c Check) bool { return c.ID == id })
+		if i < 0 {
+			return nil, fmt.Errorf("conformance: there is no check %q", id)
+		}
+		picked = append(picked, all[i])
+	}
+	return picked, nil
+}

@@ -1,0 +1,247 @@
+package conformance
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/lockerlib/locker"
+)
+
+// maxEvents bounds the timeline of a check; what comes later is counted only.
+const maxEvents = 400
+
+// A trial is one run of one check. The body of a check tells it what it does
+// and what it saw. The first verdict is the one that counts.
+//
+// A body ends early by a panic with the value stopped, raised by broken,
+// notShown and refuses; it passes only through the body's own frames and is
+// caught by the function that started them.
+type trial struct {
+	check   Check
+	profile Profile
+	rig     Rig
+	seed    uint64
+
+	ctx   context.Context // ends with the check's deadline
+	stop  context.CancelCauseFunc
+	start time.Time
+	work  sync.WaitGroup // goroutines of the check
+
+	mu       sync.Mutex // guards all below
+	rng      *rand.Rand
+	verdict  Verdict // "": none yet
+	done     []string
+	expected string
+	seen     string
+	number   string
+	events   []Event
+	dropped  int
+	names    map[locker.Locker]string // labels of clients
+}
+
+type stopped struct{}
+
+var errTrialOver = fmt.Errorf("the check is over")
+
+// ttl returns T, the lease that checks ask for.
+func (t *trial) ttl() time.Duration { return t.profile.TTL }
+
+// slop is what a check allows for a busy machine where time is real.
+func (t *trial) slop() time.Duration {
+	if t.profile.Bubble {
+		return 0
+	}
+	return 500 * time.Millisecond
+}
+
+// prompt is how long something may take that needs no lease to run out: T/4,
+// and in real time enough for a busy machine.
+func (t *trial) prompt() time.Duration { return t.ttl()/4 + t.slop() }
+
+// freed is how long a name may stay taken after its holder died: one TTL from
+// its last renewal, and the slack of the server.
+func (t *trial) freed(ttl time.Duration) time.Duration {
+	return ttl + t.profile.Slack + t.slop()
+}
+
+// rounds returns n where time is free and a bounded number on a real server.
+func (t *trial) rounds(n, onServer int) int {
+	if t.profile.Bubble {
+		return n
+	}
+	return min(n, onServer)
+}
+
+// step records what the check does, for the failure print.
+func (t *trial) step(format string, args ...any) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.done) < 50 {
+		t.done = append(t.done, fmt.Sprintf(format, args...))
+	}
+}
+
+// measured sets the one figure of the check.
+func (t *trial) measured(format string, args ...any) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.number = fmt.Sprintf(format, args...)
+}
+
+// event puts something on the timeline.
+func (t *trial) event(client, kind, name string, token uint64, text string) {
+	at := time.Since(t.start)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.events) >= maxEvents {
+		t.dropped++
+		return
+	}
+	t.events = append(t.events, Event{At: at, Client: client, Kind: kind, Name: name, Token: token, Text: text})
+}
+
+func (t *trial) settle(v Verdict, expected, seen string) {
+	t.mu.Lock()
+	if t.verdict == "" {
+		t.verdict, t.expected, t.seen = v, expected, seen
+	}
+	t.mu.Unlock()
+	t.stop(errTrialOver)
+}
+
+// broken ends the calling goroutine with the finding that the rule does not
+// hold. When the check's time is up, what was seen proves nothing.
+func (t *trial) broken(expected, seen string, args ...any) {
+	t.report(expected, seen, args...)
+	panic(stopped{})
+}
+
+// report is broken for code that must go on.
+func (t *trial) report(expected, seen string, args ...any) {
+	seen = fmt.Sprintf(seen, args...)
+	if t.ctx.Err() != nil {
+		t.settle(NotShown, expected, "out of time; last seen: "+seen)
+		return
+	}
+	t.settle(Broken, expected, seen)
+}
+
+// notShown ends the check without a finding.
+func (t *trial) notShown(why string, args ...any) {
+	t.settle(NotShown, "", fmt.Sprintf(why, args...))
+	panic(stopped{})
+}
+
+// refuses ends the check with the finding that the backend does not offer this
+// and says so cleanly.
+func (t *trial) refuses(how string, args ...any) {
+	t.settle(Refuses, "", fmt.Sprintf(how, args...))
+	panic(stopped{})
+}
+
+// need is a vacuity guard: without ok the run proves nothing.
+func (t *trial) need(ok bool, why string, args ...any) {
+	if !ok {
+		t.notShown("the run proved nothing: "+why, args...)
+	}
+}
+
+// spawn runs f in a goroutine of the check. A panic in it is a finding.
+func (t *trial) spawn(f func()) {
+	t.work.Go(func() { t.protect(f) })
+}
+
+// protect runs f, and keeps its panics: stopped is how a body ends, anything
+// else came out of the code under test.
+func (t *trial) protect(f func()) {
+	defer func() {
+		switch p := recover().(type) {
+		case nil, stopped:
+		default:
+			t.settle(Broken, "no panic", fmt.Sprintf("panic: %v\n%s", p, shortStack()))
+		}
+	}()
+	f()
+}
+
+// each runs f(0) to f(n-1) concurrently and waits for them.
+func (t *trial) each(n int, f func(i int)) {
+	var wg sync.WaitGroup
+	for i := range n {
+		wg.Go(func() { t.protect(func() { f(i) }) })
+	}
+	wg.Wait()
+	t.live()
+}
+
+// live ends the calling goroutine if the check is over.
+func (t *trial) live() {
+	if t.ctx.Err() != nil {
+		panic(stopped{}) // the deadline is judged where the body is run
+	}
+}
+
+// sleep lets time pass; it ends with the check.
+func (t *trial) sleep(d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-t.ctx.Done():
+		panic(stopped{})
+	}
+}
+
+// closesWithin reports whether c is closed within d.
+func (t *trial) closesWithin(c <-chan struct{}, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-c:
+		return true
+	case <-timer.C:
+		return isClosed(c)
+	case <-t.ctx.Done():
+		panic(stopped{})
+	}
+}
+
+// rand returns a number below n from the seed of the check.
+func (t *trial) rand(n int64) int64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.rng.Int64N(n)
+}
+
+// power judges the answer of the rig: a power that turns out to be missing is
+// no finding about the backend.
+func (t *trial) power(what string, err error) {
+	if err != nil {
+		t.notShown("the rig could not %s: %v", what, err)
+	}
+}
+
+func isClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
+
+func short(d time.Duration) string {
+	switch {
+	case d >= time.Second:
+		return d.Round(10 * time.Millisecond).String()
+	case d >= time.Millisecond:
+		return d.Round(100 * time.Microsecond).String()
+	}
+	return d.String()
+}
+
+func join(list []string) string { return strings.Join(list, ", ") }

@@ -35,7 +35,7 @@ var page = template.Must(template.New("page").Funcs(template.FuncMap{
 // filtered. Its content security policy admits the page's own style and script
 // only, by their hashes, so that nothing which slipped through could run.
 func HTML(w io.Writer, r *conformance.Report) error {
-	return page.Execute(w, newView(r))
+	return page.Execute(w, newView(visibleReport(r)))
 }
 
 // The view types below are what the template shows.

@@ -158,6 +158,9 @@ func (s *story) lose(e conformance.Event) {
 		return
 	}
 	h.to, h.end = e.At, lost
+	if e.Client == serverLane {
+		return // the server does not go on
+	}
 	s.after = append(s.after, stretch{client: h.client, name: h.name, token: h.token, from: e.At, to: s.end})
 }
 

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/lockerlib/locker/conformance"
@@ -21,7 +20,7 @@ const (
 	gap      = 2
 	maxCell  = 15
 	minCell  = 10
-	minRule  = 26
+	minRule  = 22
 	maxWidth = 100
 	minWidth = 60
 )
@@ -35,7 +34,9 @@ func Text(w io.Writer, r *conformance.Report, o TextOptions) error {
 	}
 	p := &printer{width: min(max(o.Width, minWidth), maxWidth), colour: o.Colour}
 	t := newTable(r)
-	p.line(p.paint("1", headline(r)))
+	for _, l := range fold(headline(r), p.width, 0) {
+		p.line(p.paint("1", l))
+	}
 	for _, n := range r.Notes {
 		p.wrapped("Note: ", n)
 	}
@@ -88,7 +89,7 @@ func (p *printer) block(t table, from, to int) {
 			func(s string) string { return p.paint("1", s) },
 			func(_ int, s string) string { return p.paint("2", s) })
 		for _, r := range g.rows {
-			left := fold(r.rule, rule, 3)
+			left := fold(r.rule, rule, 4)
 			for i := range left {
 				id := ""
 				if i == 0 {
@@ -146,7 +147,7 @@ func cellText(res *conformance.Result, width int) []string {
 	if what == "" {
 		what = string(res.Verdict)
 	}
-	lines := fold(what, width-2, 2)
+	lines := fold(what, width-2, 3)
 	for i := range lines {
 		if i == 0 {
 			lines[i] = looks[res.Verdict].symbol + " " + lines[i]
@@ -283,20 +284,6 @@ func (p *printer) wrappedPainted(sgr, label, s string) {
 		}
 		p.line(head + l)
 	}
-}
-
-// clean makes s safe to print: one line, nothing that moves the cursor, changes
-// the colour or reorders the text.
-func clean(s string) string {
-	return strings.Map(func(r rune) rune {
-		switch {
-		case r == '\n' || r == '\t' || r == '\r':
-			return ' '
-		case !unicode.IsPrint(r):
-			return '�'
-		}
-		return r
-	}, s)
 }
 
 func pad(s string, width int) string {

@@ -20,19 +20,18 @@ const (
 // A timeline is a drawing. Positions across are percentages, so that it fits
 // every screen with letters of one size; positions down are pixels.
 type timeline struct {
-	Sentence string
-	Alarm    bool // two holds overlap
-	Height   int
-	Lanes    []lane
-	Faults   []mark // over all lanes
-	Clashes  []mark
-	ClashY   int
-	ClashH   int
-	Ticks    []mark
-	AxisY    int
-	Listed   []conformance.Event
-	Total    int
-	Left     string // what was not drawn
+	Sentence   string
+	Alarm      bool // two holds overlap
+	Height     int
+	Lanes      []lane
+	Faults     []mark // over all lanes
+	Clashes    []mark
+	ClashTextY int
+	Ticks      []mark
+	AxisY      int
+	Listed     []conformance.Event
+	Total      int
+	Left       string // what was not drawn
 }
 
 type lane struct {
@@ -160,7 +159,6 @@ func (t *timeline) draw(s story, clashes []clash, events []conformance.Event, fr
 			names[e.Name] = true
 		}
 	}
-	top := y
 	for _, c := range clients(events) {
 		l := s.lane(sc, c, len(names) > 1)
 		l.place(y)
@@ -170,16 +168,33 @@ func (t *timeline) draw(s story, clashes []clash, events []conformance.Event, fr
 	for i := range t.Faults {
 		t.Faults[i].Y, t.Faults[i].H = 0, y-laneGap
 	}
-	t.ClashY, t.ClashH = top, y-top
 	if len(clashes) > 0 {
 		for _, c := range clashes {
-			t.Clashes = append(t.Clashes, clashMark(sc, c, y))
+			m := clashMark(sc, c)
+			m.Y, m.H = t.between(c.a.client, c.b.client)
+			t.Clashes = append(t.Clashes, m)
 		}
+		t.ClashTextY = y
 		y += clashHeight
 	}
 	t.AxisY = y
 	t.Ticks = ticks(sc, s.end)
 	t.Height = y + axisHeight
+}
+
+// between is the part of the drawing from one client's lane to the other's.
+func (t *timeline) between(a, b string) (y, h int) {
+	y, bottom := -1, 0
+	for _, l := range t.Lanes {
+		if l.Label != a && l.Label != b {
+			continue
+		}
+		if y < 0 {
+			y = l.Y
+		}
+		bottom = l.Y + l.H
+	}
+	return max(y, 0), bottom - max(y, 0)
 }
 
 // lane stacks what a client did at the same time under several names.
@@ -291,13 +306,13 @@ func faultMark(sc scale, f fault) mark {
 	return m
 }
 
-func clashMark(sc scale, c clash, y int) mark {
+func clashMark(sc scale, c clash) mark {
 	who := c.a.client + " and " + c.b.client
 	if c.a.client == c.b.client {
 		who = c.a.client + " twice"
 	}
 	m := mark{
-		X: sc.x(c.from), W: sc.w(c.from, c.to), Y: y, H: clashHeight,
+		X: sc.x(c.from), W: sc.w(c.from, c.to),
 		Text:  "overlap " + span(c.length()),
 		Title: fmt.Sprintf("overlap: %s held %q from %s to %s (%s)", who, c.a.name, clock(c.from), clock(c.to), span(c.length())),
 		Fit:   "always", Anchor: "middle",

@@ -1,0 +1,71 @@
+package report
+
+import (
+	"strings"
+	"unicode"
+
+	"github.com/lockerlib/locker/conformance"
+)
+
+// clean makes s safe to print: one line, nothing that moves the cursor, changes
+// the colour or reorders the text.
+func clean(s string) string { return strings.ReplaceAll(visible(s), "\n", " ") }
+
+// visible is clean, but keeps line ends.
+func visible(s string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == '\n':
+			return r
+		case unicode.IsSpace(r):
+			return ' '
+		case !unicode.IsPrint(r):
+			return '�'
+		}
+		return r
+	}, s)
+}
+
+// visibleReport is a copy of r in which every text is visible. Escaping keeps
+// markup from acting, but not a name from turning the words around it.
+func visibleReport(r *conformance.Report) *conformance.Report {
+	c := *r
+	c.Machine = visible(r.Machine)
+	c.Notes = visibleAll(r.Notes)
+	c.Backends = make([]conformance.BackendReport, len(r.Backends))
+	for i, b := range r.Backends {
+		b.Backend, b.Server = clean(b.Backend), visible(b.Server)
+		results := make([]conformance.Result, len(b.Results))
+		for j, res := range b.Results {
+			results[j] = visibleResult(res)
+		}
+		b.Results = results
+		c.Backends[i] = b
+	}
+	return &c
+}
+
+func visibleResult(res conformance.Result) conformance.Result {
+	for _, s := range []*string{&res.ID, &res.Group, &res.Class, &res.Number} {
+		*s = clean(*s)
+	}
+	for _, s := range []*string{&res.Rule, &res.Expected, &res.Seen, &res.Repeat} {
+		*s = visible(*s)
+	}
+	res.Done = visibleAll(res.Done)
+	events := make([]conformance.Event, len(res.Events))
+	for i, e := range res.Events {
+		e.Client, e.Kind, e.Name, e.Text = clean(e.Client), clean(e.Kind), clean(e.Name), clean(e.Text)
+		events[i] = e
+	}
+	res.Events = events
+	return res
+}
+
+func visibleAll(list []string) []string {
+	out := make([]string, len(list))
+	for i, s := range list {
+		out[i] = visible(s)
+	}
+	return out
+}

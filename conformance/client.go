@@ -94,7 +94,7 @@ func (c *client) claim(ctx context.Context, what string, call func(context.Conte
 	if lock != nil {
 		o.hold = &hold{Lock: lock, c: c, asked: asked, got: got}
 		t.event(c.label, "acquire", name, lock.Token(), "")
-	} else if !errors.Is(err, locker.ErrHeld) {
+	} else if what == "Acquire" || !errors.Is(err, locker.ErrHeld) {
 		t.event(c.label, "note", name, 0, what+": "+err.Error())
 	}
 	return o
@@ -225,14 +225,16 @@ func (h *hold) release() error { return h.releaseUnder(h.c.t.ctx) }
 func (h *hold) releaseUnder(ctx context.Context) error {
 	t := h.c.t
 	var err error
-	text := ""
+	// The client stops believing in its hold when it begins to release it. The
+	// return of Release would be too late: the next holder may be in by then,
+	// and the timeline would show two.
+	t.event(h.c.label, "release", h.Name(), h.Token(), "")
 	if !t.bounded(limited(ctx, t), func() { err = h.Release(ctx) }) {
 		t.broken("Release returns by the Deadline of the hold", "%s was still blocked releasing %s", h.c.label, quote(h.Name()))
 	}
 	if err != nil {
-		text = err.Error()
+		t.event(h.c.label, "note", h.Name(), h.Token(), "Release: "+err.Error())
 	}
-	t.event(h.c.label, "release", h.Name(), h.Token(), text)
 	return err
 }
 
@@ -271,7 +273,12 @@ func (h *hold) lost(d time.Duration, expected string) *locker.LostError {
 	if !errors.Is(err, locker.ErrLost) || !errors.As(err, &lost) {
 		t.broken(expected, "Done closed, and Err was %v, which is no *LostError", err)
 	}
-	t.event(h.c.label, "lost", h.Name(), h.Token(), lost.Reason.String())
+	// The check may look long after the client was told.
+	at := time.Now()
+	if lost.At.After(h.got) && lost.At.Before(at) {
+		at = lost.At
+	}
+	t.eventAt(at, h.c.label, "lost", h.Name(), h.Token(), lost.Reason.String())
 	return lost
 }
 

@@ -94,7 +94,11 @@ func (t *trial) measured(format string, args ...any) {
 
 // event puts something on the timeline.
 func (t *trial) event(client, kind, name string, token uint64, text string) {
-	at := time.Since(t.start)
+	t.eventAt(time.Now(), client, kind, name, token, text)
+}
+
+func (t *trial) eventAt(when time.Time, client, kind, name string, token uint64, text string) {
+	at := when.Sub(t.start)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if len(t.events) >= maxEvents {

@@ -44,7 +44,7 @@ type view struct {
 	Policy                         string
 	Style                          template.CSS
 	Script                         template.JS
-	Green                          bool
+	OK                             bool
 	Notes                          []string
 	Backends                       []backendView
 	Legend                         []verdictView
@@ -55,7 +55,6 @@ type view struct {
 type backendView struct {
 	Name, Server, TTL, Slack, Took string
 	Counts                         []verdictView
-	Green                          bool
 }
 
 type verdictView struct {
@@ -100,17 +99,16 @@ func newView(r *conformance.Report) view {
 			hash(css), hash(pageScript)),
 		Style:   template.CSS(css),
 		Script:  template.JS(pageScript),
-		Green:   Green(r),
+		OK:      OK(r),
 		Notes:   r.Notes,
 		Columns: len(r.Backends) + 1,
 	}
 	var all []conformance.Result
 	for _, b := range r.Backends {
 		all = append(all, b.Results...)
-		bv := backendView{Name: b.Backend, Server: b.Server, Took: shown(b.Took), TTL: shown(b.TTL), Slack: span(b.Slack), Green: true}
+		bv := backendView{Name: b.Backend, Server: b.Server, Took: shown(b.Took), TTL: shown(b.TTL), Slack: span(b.Slack)}
 		for _, c := range counts(b.Results) {
 			bv.Counts = append(bv.Counts, verdictOf(c.verdict, c.n))
-			bv.Green = bv.Green && c.verdict.Green()
 		}
 		v.Backends = append(v.Backends, bv)
 	}

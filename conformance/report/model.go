@@ -104,29 +104,32 @@ func counts(results []conformance.Result) []count {
 	return list
 }
 
-// Green reports whether r has results and every verdict in it is green.
-func Green(r *conformance.Report) bool {
+// OK reports whether r has results and each is green, or an optional check that
+// could not be shown.
+func OK(r *conformance.Report) bool {
 	n := 0
 	for _, b := range r.Backends {
-		for _, res := range b.Results {
-			if !res.Verdict.Green() {
-				return false
-			}
-			n++
+		if !b.OK() {
+			return false
 		}
+		n += len(b.Results)
 	}
 	return n > 0
 }
 
 // headline says in one sentence how it went.
 func headline(r *conformance.Report) string {
-	total := 0
+	total, optional := 0, 0
 	var bad []string
 	for _, b := range r.Backends {
 		n := 0
 		for _, res := range b.Results {
 			total++
-			if !res.Verdict.Green() {
+			switch {
+			case res.Verdict.Green():
+			case res.OK():
+				optional++
+			default:
 				n++
 			}
 		}
@@ -134,13 +137,19 @@ func headline(r *conformance.Report) string {
 			bad = append(bad, fmt.Sprintf("%d on %s", n, b.Backend))
 		}
 	}
+	but := ""
+	if optional > 0 {
+		but = fmt.Sprintf(" %d optional not shown.", optional)
+	}
 	switch {
 	case total == 0:
 		return "Nothing was checked."
-	case len(bad) == 0:
-		return fmt.Sprintf("All %s on %s are green.", plural(total, "result"), plural(len(r.Backends), "backend"))
+	case len(bad) > 0:
+		return fmt.Sprintf("Of %s, not green: %s.", plural(total, "result"), strings.Join(bad, ", ")) + but
+	case optional > 0:
+		return fmt.Sprintf("%s of %s on %s are green.", thousands(total-optional), plural(total, "result"), plural(len(r.Backends), "backend")) + but
 	}
-	return fmt.Sprintf("Of %s, not green: %s.", plural(total, "result"), strings.Join(bad, ", "))
+	return fmt.Sprintf("All %s on %s are green.", plural(total, "result"), plural(len(r.Backends), "backend"))
 }
 
 func plural(n int, word string) string {

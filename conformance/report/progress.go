@@ -105,7 +105,7 @@ func (p *Progress) End(backend string, res conformance.Result) {
 		b.current = slices.Delete(b.current, i, i+1)
 	}
 	b.done++
-	if !res.Verdict.Green() {
+	if !res.OK() {
 		b.bad++
 	}
 	if b.done == b.total {

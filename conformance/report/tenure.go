@@ -19,6 +19,9 @@ const (
 	kindFault   = "fault"
 	kindHeal    = "heal"
 	kindCrash   = "crash"
+
+	// failed begins the note that an Acquire ended without a lock.
+	failed = "Acquire: "
 )
 
 // A stretch is a part of a client's time: it waits for a name, or holds it, or
@@ -58,7 +61,8 @@ type story struct {
 
 // read turns events into stretches. What does not fit together, as in the
 // recording of a broken lock, is kept as far as it can be drawn: a release
-// without a hold becomes a note.
+// without a hold becomes a note. An event that has no kind of its own is a note
+// too; one that says why an Acquire failed ends the wait.
 func read(events []conformance.Event) story {
 	events = slices.Clone(events)
 	slices.SortStableFunc(events, func(a, b conformance.Event) int { return cmp.Compare(a.At, b.At) })
@@ -87,6 +91,9 @@ func read(events []conformance.Event) story {
 		case kindHeal:
 			s.heal(e)
 		default:
+			if e.Name != "" && strings.HasPrefix(e.Text, failed) {
+				s.endWait(e)
+			}
 			s.notes = append(s.notes, e)
 		}
 	}

@@ -130,17 +130,17 @@ func TestTextColour(t *testing.T) {
 	}
 }
 
-func TestGreen(t *testing.T) {
+func TestOK(t *testing.T) {
 	r := sample()
-	if Green(r) {
-		t.Error("a broken rule is green")
+	if OK(r) {
+		t.Error("a report with a broken rule is OK")
 	}
-	if Green(&conformance.Report{}) {
-		t.Error("a report without results is green")
+	if OK(&conformance.Report{}) {
+		t.Error("a report without results is OK")
 	}
 	r.Backends = r.Backends[:3]
-	if !Green(r) {
-		t.Error("holds, gives way and refuses are not green")
+	if !OK(r) {
+		t.Error("holds, gives way and refuses are not OK")
 	}
 }
 

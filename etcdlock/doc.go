@@ -1,0 +1,47 @@
+// Package etcdlock keeps locks on etcd.
+//
+// Open a Locker by URL, or with New over a client of your own:
+//
+//	etcd://[USER:PASSWORD@]HOST[:PORT][,HOST[:PORT]…][/PREFIX][?PARAMETER=VALUE&…]
+//	etcds://…                                  the same with TLS
+//
+// The port is 2379 and the prefix "locker" unless given. Parameters:
+//
+//	mode                  lease (default) or session
+//	ttl                   default of locker.WithTTL, for instance 15s
+//	dial_timeout          for connecting and for a token, 5s unless given
+//	username, password    in place of USER:PASSWORD
+//	ca                    file with the PEM certificates to trust; implies TLS
+//	cert, key             files with our own certificate and its key; imply TLS
+//	server_name           name to expect in the server's certificate
+//	insecure_skip_verify  true: do not check the server's certificate
+//
+// # What is promised
+//
+// A hold is a key bound to a lease. The claims of a name queue up by their
+// create revision: the first one holds, and its create revision is the tenure
+// that the fencing token is made of. It increases over release, expiry, break
+// and restart; it can only fall when etcd is restored from a snapshot without a
+// revision bump.
+//
+// Waiters are served in the order in which the server queued them. A hold can
+// guard a transaction, see Guard.
+//
+// # What is assumed
+//
+// Clocks of client and server run at the same rate, give or take 1 %. The
+// server has the lease fixes of etcd #16822 and #20590 (3.4.43, 3.5.24, 3.6.6
+// and later). TTLs up to 300 s: above, a leader change can shorten a lease to
+// its last checkpoint. Against a pause of the whole virtual machine only a
+// guard or a fencing token protects.
+//
+// # What etcd does with time
+//
+// A TTL is a whole number of seconds and has a floor, 2 s with the default
+// election timeout: Lock.TTL tells what was granted. The server looks for
+// expired leases every 500 ms, so a crashed holder is followed after up to the
+// TTL and half a second more. A restart or a change of leader renews every
+// lease in full.
+//
+// Holder.Since and Waiter.Since stay zero: etcd keeps no time with a key.
+package etcdlock

@@ -40,6 +40,11 @@ func catalogue() []Check {
 	}{
 		{"Basic", basicChecks()},
 		{"Exclusion", exclusionChecks()},
+		{"Waiting", waitingChecks()},
+		{"Cancellation", cancelChecks()},
+		{"Expiry and crash", expiryChecks()},
+		{"Renewal", renewalChecks()},
+		{"Loss", lossChecks()},
 	} {
 		for _, c := range g.checks {
 			c.Group = g.name

@@ -1,0 +1,84 @@
+package conformance
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/lockerlib/locker"
+)
+
+// cut cuts the link of c. The function that it returns proves that the cut
+// bites, and ends the check as not shown if it does not; the proof itself runs
+// meanwhile, so that it costs the check no time.
+func (t *trial) cut(c *client, d Direction) (proved func()) {
+	t.power("cut a link", t.rig.(Linker).Cut(c.Locker, d))
+	t.event(c.label, "fault", "", 0, "link cut "+d.String())
+	t.step("the link of %s is cut (%s)", c.label, d)
+	return t.canary(c, "the cut")
+}
+
+// heal ends cut and delay.
+func (t *trial) heal(c *client) {
+	t.power("heal a link", t.rig.(Linker).Heal(c.Locker))
+	t.event(c.label, "heal", "", 0, "link healed")
+	t.step("the link of %s is healed", c.label)
+}
+
+// delay makes one direction of the link of c slow.
+func (t *trial) delay(c *client, dir Direction, d time.Duration) {
+	t.power("delay a link", t.rig.(Linker).Delay(c.Locker, dir, d))
+	t.event(c.label, "fault", "", 0, fmt.Sprintf("link slower by %s (%s)", short(d), dir))
+	t.step("the link of %s is made slower by %s (%s)", c.label, short(d), dir)
+}
+
+// crash ends c as a crash would, and returns the proof as cut does.
+func (t *trial) crash(c *client) (proved func()) {
+	t.power("crash a client", t.rig.(Crasher).Crash(c.Locker))
+	t.event(c.label, "fault", "", 0, "crashed")
+	t.step("%s crashes", c.label)
+	return t.canary(c, "the crash")
+}
+
+// canary shows that c gets nothing from the server any more.
+func (t *trial) canary(c *client, what string) (proved func()) {
+	ctx, cancel := context.WithTimeout(t.ctx, t.prompt())
+	answered := make(chan bool, 1)
+	t.spawn(func() {
+		defer cancel()
+		got := false
+		call := make(chan struct{})
+		go func() {
+			defer close(call)
+			lock, _ := c.TryAcquire(ctx, "canary", locker.WithTTL(t.ttl()))
+			got = lock != nil
+		}()
+		// A client that hangs here got no answer either.
+		answered <- waitFor(call, 2*t.prompt()) && got
+	})
+	return func() {
+		if <-answered {
+			t.notShown("%s of %s had no effect: it could still acquire a lock", what, c.label)
+		}
+	}
+}
+
+// evict removes the hold of a name behind everybody's back.
+func (t *trial) evict(h *hold) {
+	t.power("evict a lock", t.rig.(Evictor).Evict(t.ctx, h.Name()))
+	t.event(h.c.label, "fault", h.Name(), h.Token(), "evicted on the server")
+	t.step("the hold of %s is removed on the server", h.c.label)
+}
+
+// String says which way.
+func (d Direction) String() string {
+	switch d {
+	case Up:
+		return "requests"
+	case Down:
+		return "answers"
+	case Both:
+		return "both ways"
+	}
+	return fmt.Sprintf("Direction(%d)", int(d))
+}

@@ -1,0 +1,249 @@
+package driver
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"iter"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/lockerlib/locker"
+)
+
+const (
+	// requestTimeout bounds one request whose caller set no nearer bound.
+	requestTimeout = 10 * time.Second
+	// listTimeout bounds a whole List, the time of its consumer included.
+	listTimeout = time.Minute
+	// silenceFloor: an Acquire whose backend did not answer for the longer of
+	// this and the TTL gives up.
+	silenceFloor = 10 * time.Second
+	// closeTimeout bounds Close.
+	closeTimeout = 5 * time.Second
+)
+
+// Locker is the engine: it turns a Backend into a locker.Locker. Backends embed
+// a *Locker, made by New, in their own type. The zero Locker is not usable; its
+// methods fail with ErrInvalid.
+type Locker struct {
+	cfg     locker.Config
+	backend Backend
+	clock   Clock
+	pushes  bool
+
+	idPrefix string
+	idSeq    atomic.Uint64
+
+	shards   [slotShards]slotShard
+	register *register
+	gate     gate
+
+	// closing ends what waits; halt ends also what cleans up.
+	closing, halt              context.Context
+	beginClosing, beginHalting context.CancelFunc
+
+	closeOnce sync.Once
+	closeErr  error
+}
+
+var (
+	_ locker.Locker    = (*Locker)(nil)
+	_ locker.Inspector = (*Locker)(nil)
+	_ locker.Lister    = (*Locker)(nil)
+	_ locker.Breaker   = (*Locker)(nil)
+)
+
+// New makes a Locker of b. It takes b over: Close of the Locker closes it.
+func New(cfg locker.Config, b Backend, clock Clock) *Locker {
+	l := &Locker{
+		cfg:      cfg,
+		backend:  b,
+		clock:    clock,
+		idPrefix: rand.Text() + "-",
+	}
+	l.closing, l.beginClosing = context.WithCancel(context.Background())
+	l.halt, l.beginHalting = context.WithCancel(context.Background())
+	l.register = newRegister(l)
+	l.gate.idle = make(chan struct{})
+	if p, ok := b.(Pusher); ok {
+		l.pushes = true
+		p.Push(sink{l})
+	}
+	return l
+}
+
+// Identity returns how this Locker names itself to others.
+func (l *Locker) Identity() string { return l.cfg.Identity }
+
+// Acquire implements locker.Locker.
+func (l *Locker) Acquire(ctx context.Context, name string, opts ...locker.Option) (locker.Lock, error) {
+	return l.acquire(ctx, name, opts, false)
+}
+
+// TryAcquire implements locker.Locker.
+func (l *Locker) TryAcquire(ctx context.Context, name string, opts ...locker.Option) (locker.Lock, error) {
+	return l.acquire(ctx, name, opts, true)
+}
+
+func (l *Locker) acquire(ctx context.Context, name string, opts []locker.Option, try bool) (locker.Lock, error) {
+	if err := l.usable(); err != nil {
+		return nil, err
+	}
+	req, err := l.cfg.Resolve(ctx, name, opts)
+	if err != nil {
+		return nil, err
+	}
+	if ctx.Err() != nil {
+		return nil, contextError(ctx, name)
+	}
+	if !l.gate.enter() {
+		return nil, closedError(name)
+	}
+	defer l.gate.leave()
+
+	a := &attempt{l: l, ctx: ctx, req: req, try: try, began: l.clock.SinceBoot()}
+	lock, err := a.run()
+	if err != nil {
+		return nil, err
+	}
+	return lock, nil
+}
+
+func (l *Locker) usable() error {
+	if l == nil || l.backend == nil {
+		return fmt.Errorf("%w: the Locker is nil or was not made by its constructor", locker.ErrInvalid)
+	}
+	return nil
+}
+
+// newID makes the ID of a claim: random per Locker, counted within it.
+func (l *Locker) newID() string {
+	return l.idPrefix + strconv.FormatUint(l.idSeq.Add(1), 36)
+}
+
+// Inspect implements locker.Inspector.
+func (l *Locker) Inspect(ctx context.Context, name string) (locker.Status, error) {
+	var status locker.Status
+	err := l.ask(ctx, name, func(ctx context.Context) error {
+		i, ok := l.backend.(Inspector)
+		if !ok {
+			return fmt.Errorf("locker: this backend cannot inspect locks: %w", errors.ErrUnsupported)
+		}
+		var err error
+		status, err = i.Inspect(ctx, name)
+		return err
+	})
+	return status, err
+}
+
+// Break implements locker.Breaker. A token of a local handoff breaks the tenure
+// that it is part of.
+func (l *Locker) Break(ctx context.Context, name string, token uint64) error {
+	return l.ask(ctx, name, func(ctx context.Context) error {
+		b, ok := l.backend.(Breaker)
+		if !ok {
+			return fmt.Errorf("locker: this backend cannot break locks: %w", errors.ErrUnsupported)
+		}
+		if Tenure(token) == 0 {
+			return fmt.Errorf("%w: %q under token %d", locker.ErrNotHeld, name, token)
+		}
+		return b.Break(ctx, name, Tenure(token))
+	})
+}
+
+// List implements locker.Lister.
+func (l *Locker) List(ctx context.Context, prefix string) iter.Seq2[locker.Status, error] {
+	return func(yield func(locker.Status, error) bool) {
+		err := l.ask(ctx, "", func(ctx context.Context) error {
+			b, ok := l.backend.(Lister)
+			if !ok {
+				return fmt.Errorf("locker: this backend cannot list locks: %w", errors.ErrUnsupported)
+			}
+			for status, err := range b.List(ctx, prefix) {
+				if err != nil {
+					return err
+				}
+				if strings.HasPrefix(status.Name, prefix) && !yield(status, nil) {
+					return nil
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			yield(locker.Status{}, err)
+		}
+	}
+}
+
+// ask runs one administrative request: within the gate, bounded, and with the
+// error of ctx where that is the reason for its failure.
+func (l *Locker) ask(ctx context.Context, name string, request func(context.Context) error) error {
+	if err := l.usable(); err != nil {
+		return err
+	}
+	if ctx == nil {
+		return fmt.Errorf("%w: the context is nil", locker.ErrInvalid)
+	}
+	if ctx.Err() != nil {
+		return contextError(ctx, name)
+	}
+	if !l.gate.enter() {
+		return closedError(name)
+	}
+	defer l.gate.leave()
+	bound := requestTimeout
+	if name == "" {
+		bound = listTimeout
+	}
+	rctx, cancel := l.requestContext(ctx, l.closing, bound)
+	defer cancel()
+	err := request(rctx)
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return contextError(ctx, name)
+	case l.closing.Err() != nil:
+		return closedError(name)
+	}
+	return err
+}
+
+// requestContext bounds a request by ctx, by timeout, and by the end of base.
+func (l *Locker) requestContext(ctx, base context.Context, timeout time.Duration) (context.Context, context.CancelFunc) {
+	rctx, cancel := context.WithTimeout(ctx, timeout)
+	stop := context.AfterFunc(base, cancel)
+	return rctx, func() {
+		stop()
+		cancel()
+	}
+}
+
+func closedError(name string) error {
+	if name == "" {
+		return locker.ErrClosed
+	}
+	return fmt.Errorf("%w: %q", locker.ErrClosed, name)
+}
+
+// contextError matches both the error of ctx and its cause.
+func contextError(ctx context.Context, name string) error {
+	err, cause := ctx.Err(), context.Cause(ctx)
+	if cause == err {
+		return fmt.Errorf("locker: %q: %w", name, err)
+	}
+	return fmt.Errorf("locker: %q: %w: %w", name, err, cause)
+}
+
+// unavailable wraps what a backend said when it could not be asked.
+func unavailable(name string, err error) error {
+	if errors.Is(err, locker.ErrUnavailable) {
+		return fmt.Errorf("locker: %q: %w", name, err)
+	}
+	return fmt.Errorf("%w: %q: %w", locker.ErrUnavailable, name, err)
+}

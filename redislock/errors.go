@@ -3,6 +3,7 @@ package redislock
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -46,11 +47,10 @@ func (s server) advice(err error) (advice string, final bool) {
 	if errors.As(err, &reply) {
 		return adviceOnReply(reply)
 	}
-	var cert *tls.CertificateVerificationError
 	var record tls.RecordHeaderError
 	var timeout net.Error
 	switch {
-	case errors.As(err, &cert):
+	case isDistrust(err):
 		return "trust its certificate with ca=FILE, or name the host on it with server_name=", true
 	case errors.As(err, &record):
 		return "it does not speak TLS on this port: use redis:// instead of rediss://", true
@@ -59,6 +59,9 @@ func (s server) advice(err error) (advice string, final bool) {
 	case errors.Is(err, redis.ErrPoolTimeout), errors.Is(err, redis.ErrPoolExhausted):
 		return "all connections of the client are busy: raise its pool size", false
 	case errors.As(err, &timeout) && timeout.Timeout(), errors.Is(err, context.DeadlineExceeded):
+		if s.tls {
+			return "it did not answer in time: check the address, a firewall on the way, whether the server hangs, and use redis:// if it does not speak TLS on this port", false
+		}
 		return "it did not answer in time: check the address, a firewall on the way, and whether the server hangs", false
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		if s.tls {
@@ -67,6 +70,15 @@ func (s server) advice(err error) (advice string, final bool) {
 		return "it hung up: check that this is a Redis port, and use rediss:// if it speaks TLS", false
 	}
 	return "check that it runs and can be reached from here", false
+}
+
+// isDistrust reports whether the certificate of the server was refused.
+func isDistrust(err error) bool {
+	var verification *tls.CertificateVerificationError
+	var authority x509.UnknownAuthorityError
+	var host x509.HostnameError
+	var invalid x509.CertificateInvalidError
+	return errors.As(err, &verification) || errors.As(err, &authority) || errors.As(err, &host) || errors.As(err, &invalid)
 }
 
 func adviceOnReply(err redis.Error) (advice string, final bool) {

@@ -45,6 +45,13 @@ func catalogue() []Check {
 		{"Expiry and crash", expiryChecks()},
 		{"Renewal", renewalChecks()},
 		{"Loss", lossChecks()},
+		{"Ownership", ownershipChecks()},
+		{"Re-entry", reentryChecks()},
+		{"Fencing", fencingChecks()},
+		{"Fairness", fairnessChecks()},
+		{"Isolation", isolationChecks()},
+		{"Hygiene", hygieneChecks()},
+		{"Hostile input", hostileChecks()},
 	} {
 		for _, c := range g.checks {
 			c.Group = g.name

@@ -61,6 +61,9 @@ func declared(r Result, p Profile) Result {
 		}
 	}
 	why, gives := p.GivesWay[r.ID]
+	if !p.FIFO && !gives && (r.ID == "Q1" || r.ID == "Q3") {
+		why, gives = "no order among clients is promised", true
+	}
 	if !gives {
 		return r
 	}

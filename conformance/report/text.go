@@ -21,6 +21,8 @@ const (
 	maxCell  = 15
 	minCell  = 10
 	minRule  = 22
+	wideCell = 32 // with few backends, cells get what a rule of wideRule leaves
+	wideRule = 46
 	maxWidth = 100
 	minWidth = 60
 )
@@ -78,7 +80,8 @@ func (p *printer) matrix(t table) {
 
 func (p *printer) block(t table, from, to int) {
 	n := to - from
-	cell := min(maxCell, (p.width-idWidth-minRule)/n-gap)
+	room := p.width - idWidth - n*gap
+	cell := max(min(maxCell, (room-minRule)/n), min(wideCell, (room-wideRule)/n))
 	rule := p.width - idWidth - n*(cell+gap)
 	for _, g := range t.groups {
 		heads := make([][]string, n)

@@ -1,0 +1,129 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/lockerlib/locker/conformance"
+)
+
+const usage = `Compare runs the conformance suite over several backends and shows what each
+of them guarantees.
+
+Usage: compare [flags]
+
+  -backends LIST   which to compare, separated by commas
+                   (default %s)
+  -run REGEXP      only the checks whose ID matches, for instance '^X' or '^L1$'
+  -seed N          repeat the choices of an earlier run (default: fresh ones)
+  -parallel N      checks that run at once on each backend (default: as the suite
+                   sees fit)
+  -out DIR         where report.json and report.html go (default ./compare-out)
+  -v               a line for every check, and where each server comes from
+
+Servers are taken from LOCKER_TEST_ETCD and LOCKER_TEST_REDIS (host:port), or
+started: in a container, from a local binary, or within this process. Without a
+server, the backends that need it are left out, and the report says so; with
+CI=true, or where LOCKER_REQUIRE names it, that is a failure.
+
+NO_COLOR=1 turns colours off.
+
+Exit status: 0 all is green, 1 something is not, 2 wrong usage, 3 a server that
+is required is missing or the report could not be written, 130 interrupted.
+`
+
+// options are the flags, checked.
+type options struct {
+	targets  []target
+	ids      []string // nil: all
+	seed     uint64
+	parallel int
+	out      string
+	verbose  bool
+}
+
+var errHelp = errors.New("help was asked for")
+
+// parse reads the flags. What it has to say about them goes to w.
+func parse(args []string, targets []target, w io.Writer) (options, error) {
+	var keys []string
+	for _, t := range targets {
+		keys = append(keys, t.key)
+	}
+	fs := flag.NewFlagSet("compare", flag.ContinueOnError)
+	fs.SetOutput(io.Discard)
+	backends := fs.String("backends", strings.Join(keys, ","), "")
+	run := fs.String("run", "", "")
+	seed := fs.Uint64("seed", 0, "")
+	parallel := fs.Int("parallel", 0, "")
+	out := fs.String("out", "compare-out", "")
+	verbose := fs.Bool("v", false, "")
+	err := fs.Parse(args)
+	if errors.Is(err, flag.ErrHelp) {
+		fmt.Fprintf(w, usage, strings.Join(keys, ","))
+		return options{}, errHelp
+	}
+	o := options{seed: *seed, parallel: *parallel, out: *out, verbose: *verbose}
+	switch {
+	case err != nil:
+	case fs.NArg() > 0:
+		err = fmt.Errorf("unexpected argument %q", fs.Arg(0))
+	case *parallel < 0:
+		err = errors.New("-parallel must not be negative")
+	case *out == "":
+		err = errors.New("-out must not be empty")
+	default:
+		if o.targets, err = choose(targets, keys, *backends); err == nil {
+			o.ids, err = matching(*run)
+		}
+	}
+	if err != nil {
+		return options{}, fmt.Errorf("%w\ntry: compare -h", err)
+	}
+	if o.seed == 0 {
+		o.seed = rand.Uint64()
+	}
+	return o, nil
+}
+
+func choose(targets []target, keys []string, list string) ([]target, error) {
+	var chosen []target
+	for key := range strings.SplitSeq(list, ",") {
+		key = strings.TrimSpace(key)
+		i := slices.Index(keys, key)
+		if i < 0 {
+			return nil, fmt.Errorf("-backends: there is no %q; known: %s", key, strings.Join(keys, ", "))
+		}
+		if !slices.ContainsFunc(chosen, func(t target) bool { return t.key == key }) {
+			chosen = append(chosen, targets[i])
+		}
+	}
+	return chosen, nil
+}
+
+func matching(expr string) ([]string, error) {
+	if expr == "" {
+		return nil, nil
+	}
+	re, err := regexp.Compile(expr)
+	if err != nil {
+		return nil, fmt.Errorf("-run: %w", err)
+	}
+	var ids, all []string
+	for _, c := range conformance.Checks() {
+		all = append(all, c.ID)
+		if re.MatchString(c.ID) {
+			ids = append(ids, c.ID)
+		}
+	}
+	if len(ids) == 0 {
+		return nil, fmt.Errorf("-run: no check matches %q; the checks are %s", expr, strings.Join(all, " "))
+	}
+	return ids, nil
+}

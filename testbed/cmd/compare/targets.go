@@ -1,0 +1,89 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"sync"
+
+	"github.com/lockerlib/locker/conformance"
+	"github.com/lockerlib/locker/etcdlock"
+	"github.com/lockerlib/locker/memlock/memrig"
+	"github.com/lockerlib/locker/testbed/rigs"
+	"github.com/lockerlib/locker/testbed/servers"
+)
+
+// A target is one column of the comparison.
+type target struct {
+	key    string // on the command line
+	server string // a key of the sources, or "" if it needs none
+	// maker makes rigs on the server. If the Maker is an io.Closer, it is closed.
+	maker func(*servers.Server) (conformance.Maker, error)
+}
+
+// A source gets a server, and tells log which.
+type source func(ctx context.Context, log io.Writer) (*servers.Server, error)
+
+func allSources() map[string]source {
+	return map[string]source{servers.EtcdName: servers.Etcd, servers.RedisName: servers.Redis}
+}
+
+func allTargets() []target {
+	etcd := func(mode etcdlock.Mode) func(*servers.Server) (conformance.Maker, error) {
+		return func(s *servers.Server) (conformance.Maker, error) { return rigs.Etcd(s, mode) }
+	}
+	return []target{
+		{key: "memory", maker: func(*servers.Server) (conformance.Maker, error) { return memrig.Maker(true), nil }},
+		{key: "etcd-session", server: servers.EtcdName, maker: etcd(etcdlock.Session)},
+		{key: "etcd-lease", server: servers.EtcdName, maker: etcd(etcdlock.Lease)},
+		{key: "redis", server: servers.RedisName, maker: func(s *servers.Server) (conformance.Maker, error) { return rigs.Redis(s) }},
+	}
+}
+
+// had is a server, or why there is none.
+type had struct {
+	server *servers.Server
+	err    error
+}
+
+// start gets the servers that the targets need, all at once.
+func start(ctx context.Context, targets []target, sources map[string]source, log io.Writer) map[string]had {
+	log = &oneAtATime{w: log}
+	var (
+		mu     sync.Mutex // guards found
+		found  = make(map[string]had)
+		all    sync.WaitGroup
+		wanted = make(map[string]bool)
+	)
+	for _, t := range targets {
+		if t.server == "" || wanted[t.server] {
+			continue
+		}
+		wanted[t.server] = true
+		all.Go(func() {
+			var h had
+			if get := sources[t.server]; get == nil {
+				h.err = fmt.Errorf("no source of %s", t.server)
+			} else {
+				h.server, h.err = get(ctx, log)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			found[t.server] = h
+		})
+	}
+	all.Wait()
+	return found
+}
+
+// oneAtATime is a writer that several goroutines may use.
+type oneAtATime struct {
+	mu sync.Mutex // held while writing
+	w  io.Writer
+}
+
+func (o *oneAtATime) Write(b []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.w.Write(b)
+}

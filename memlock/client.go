@@ -2,7 +2,11 @@ package memlock
 
 import (
 	"context"
+	"slices"
 	"time"
+
+	"github.com/lockerlib/locker"
+	"github.com/lockerlib/locker/driver"
 )
 
 // A Client is a Locker on a Server. Beyond that it can disturb its own link to
@@ -12,9 +16,12 @@ import (
 // Faults begin and end at once, may be combined, and concern this client only:
 // its Locker, and stores that send their requests by Send.
 type Client struct {
+	*driver.Locker
 	server *Server
 	link   *link
 }
+
+var _ locker.Locker = (*Client)(nil)
 
 // Server returns the server that this client is connected to.
 func (c *Client) Server() *Server { return c.server }
@@ -84,7 +91,7 @@ func (c *Client) Send(ctx context.Context, apply func()) error {
 	return c.link.carry(ctx, func(time.Duration) { apply() })
 }
 
-// claimsOf lists the claims of one client.
+// claimsOf lists the claims of one client, sorted by ID.
 func (s *Server) claimsOf(l *link) (ids []string) {
 	for i := range s.shards {
 		sh := &s.shards[i]
@@ -98,5 +105,6 @@ func (s *Server) claimsOf(l *link) (ids []string) {
 		}
 		sh.unlock()
 	}
+	slices.Sort(ids)
 	return ids
 }

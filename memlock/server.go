@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/lockerlib/locker"
+	"github.com/lockerlib/locker/driver"
 )
 
 // shards is how many parts the names are spread over, so that goroutines that
@@ -50,6 +51,23 @@ func NewServer() *Server {
 	s.clients.open = make(map[*link]struct{})
 	s.values.bag = make(map[any]any)
 	return s
+}
+
+// Open connects a client. It takes the OpenOptions of package locker; its only
+// error is ErrInvalid.
+func (s *Server) Open(opts ...locker.OpenOption) (*Client, error) {
+	cfg, err := locker.ResolveOpen(opts...)
+	if err != nil {
+		return nil, err
+	}
+	// The server lives in this process, so Go's clock, which stands still while
+	// the machine is suspended, stands still for the leases too.
+	clock := driver.TakeClock(&cfg, driver.GoClock())
+	if err := cfg.Unused(); err != nil {
+		return nil, err
+	}
+	b := s.dial(cfg.Identity)
+	return &Client{Locker: driver.New(cfg, b, clock), server: s, link: b.link}, nil
 }
 
 // Evict removes the hold of name as if its data had been lost: the holder is

@@ -285,19 +285,17 @@ func (t *ticket) release(ctx context.Context) error {
 		s.promote()
 		s.leave()
 	}
+	t.settled, t.owed = t.settled || err == nil, err != nil
 	switch {
 	case err == nil && (found || t.unanswered):
-		t.settled = true
 		return nil
 	case err == nil:
-		t.settled = true
 		// The first answer finds the claim gone: the hold had ended before.
 		return &locker.LostError{
 			Name: s.name, Token: Token(t.tenure), Reason: locker.LostEvicted, At: l.clock.Now(),
 			Err: errors.New("the server did not have the hold any more when it was released"),
 		}
 	}
-	t.owed = true
 	if !t.unanswered {
 		t.unanswered = true
 		l.undo(t)

@@ -37,112 +37,107 @@ type View interface {
 // A Store is a txn.Store in the memory of a Server. Every Store of one Server
 // has the same keys. They live as long as the Server, and cost what they hold:
 // a deleted key leaves nothing behind.
-type Store struct{ server Server }
+type Store struct {
+	server Server
+	send   func(ctx context.Context, apply func()) error
+}
 
 var _ txn.Store = (*Store)(nil)
 
 // New returns the Store of server, a *memlock.Server as a rule. It takes
 // nothing that would have to be given back.
-func New(server Server) *Store { return &Store{server: server} }
-
-// bag is the key of the data in Values.
-type bag struct{}
-
-type data struct {
-	revision int64 // of the last commit that wrote; one counter for all keys
-	entries  map[string]txn.Entry
-}
-
-// read is a missing key's Entry too.
-func (d *data) read(key string) txn.Entry {
-	e := d.entries[key]
-	e.Key = key
-	return e
-}
-
-// atomically runs fn on the data, unless ctx has ended: fn never blocks, so
-// there is nothing to wait for.
-func (s *Store) atomically(ctx context.Context, fn func(View, *data)) error {
-	if s.server == nil {
-		return fmt.Errorf("%w: memtxn.New was given a nil server", locker.ErrInvalid)
-	}
-	if err := ctx.Err(); err != nil {
-		if cause := context.Cause(ctx); !errors.Is(cause, err) {
-			return fmt.Errorf("%w: %w", err, cause)
+func New(server Server) *Store {
+	return Over(server, func(ctx context.Context, apply func()) error {
+		// apply never blocks, so there is nothing to wait for.
+		if ctx.Err() != nil {
+			return contextError(ctx)
 		}
-		return context.Cause(ctx)
-	}
-	s.server.Atomically(func(v View) {
-		d, ok := v.Values()[bag{}].(*data)
-		if !ok {
-			d = &data{entries: make(map[string]txn.Entry)}
-			v.Values()[bag{}] = d
-		}
-		fn(v, d)
+		apply()
+		return nil
 	})
+}
+
+// Over returns the Store of server for a client whose link can fail. send is to
+// carry apply out as one request. nil says that apply was called and has
+// returned. After an error that is locker.ErrUnavailable, or that of ctx, it
+// may have been called, may be called later, or never. apply is quick, and is
+// to be called at most once. (*memlock.Client).Send is such a func.
+func Over(server Server, send func(ctx context.Context, apply func()) error) *Store {
+	return &Store{server: server, send: send}
+}
+
+func (s *Store) check(guards []any) error {
+	if s.server == nil || s.send == nil {
+		return fmt.Errorf("%w: memtxn: the server is nil", locker.ErrInvalid)
+	}
+	for _, g := range guards {
+		if err := s.server.CheckGuard(g); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
-// CheckGuard implements txn.Store.
-func (s *Store) CheckGuard(guard any) error {
-	if s.server == nil {
-		return fmt.Errorf("%w: memtxn.New was given a nil server", locker.ErrInvalid)
-	}
-	return s.server.CheckGuard(guard)
+// atomically runs fn on the data in one request.
+func (s *Store) atomically(ctx context.Context, fn func(View, *data)) error {
+	return s.send(ctx, func() {
+		s.server.Atomically(func(v View) {
+			d, ok := v.Values()[bag{}].(*data)
+			if !ok {
+				d = &data{entries: make(map[string]txn.Entry)}
+				v.Values()[bag{}] = d
+			}
+			fn(v, d)
+		})
+	})
 }
 
-// Commit implements txn.Store. Its outcome is never unknown.
-func (s *Store) Commit(ctx context.Context, c txn.Commit) (res txn.Result, err error) {
-	if c.Empty() {
+// CheckGuard implements txn.Store.
+func (s *Store) CheckGuard(guard any) error { return s.check([]any{guard}) }
+
+// A step is a commit on its way. Its fields belong to Atomically: a request
+// whose answer was lost may still come to them.
+type step struct {
+	commit txn.Commit
+	done   bool // judged, and maybe applied; or aborted
+	result txn.Result
+	err    error
+
+	aborted bool // must not be applied any more
+}
+
+func (st *step) apply(v View, d *data) {
+	if st.done {
+		return
+	}
+	st.done = true
+	for _, g := range st.commit.Guards {
+		if !v.Current(g) {
+			st.err = fmt.Errorf("txn: nothing was committed: %w: the server has given %v up", locker.ErrLost, g)
+			return
+		}
+	}
+	st.result = d.apply(st.commit)
+}
+
+// Commit implements txn.Store. It stays unknown only if the link fails until
+// ctx ends.
+func (s *Store) Commit(ctx context.Context, c txn.Commit) (txn.Result, error) {
+	if err := s.check(c.Guards); err != nil {
+		return txn.Result{}, err
+	}
+	switch {
+	case ctx.Err() != nil:
+		return txn.Result{}, contextError(ctx)
+	case c.Empty():
 		return txn.Result{Succeeded: true}, nil
 	}
-	for _, g := range c.Guards {
-		if err := s.CheckGuard(g); err != nil {
-			return txn.Result{}, err
-		}
+	st := &step{commit: c}
+	err := s.atomically(ctx, st.apply)
+	if err != nil {
+		return s.settle(ctx, st, err)
 	}
-	asked := s.atomically(ctx, func(v View, d *data) {
-		for _, g := range c.Guards {
-			if !v.Current(g) {
-				err = fmt.Errorf("txn: nothing was committed: %w: the server has given %v up", locker.ErrLost, g)
-				return
-			}
-		}
-		res = d.apply(c)
-	})
-	if asked != nil {
-		return txn.Result{}, asked
-	}
-	return res, err
-}
-
-// apply judges the conditions, reads, and then writes.
-func (d *data) apply(c txn.Commit) txn.Result {
-	res := txn.Result{Succeeded: true}
-	for _, cond := range c.If {
-		res.Succeeded = res.Succeeded && cond.Holds(d.read(cond.Key))
-	}
-	ops := c.Then
-	if !res.Succeeded {
-		ops = c.Else
-	}
-	for _, op := range ops {
-		if op.Kind == txn.OpGet {
-			res.Reads = append(res.Reads, d.read(op.Key))
-		}
-	}
-	next := d.revision + 1
-	for _, op := range ops {
-		switch op.Kind {
-		case txn.OpPut:
-			d.entries[op.Key] = txn.Entry{Key: op.Key, Value: op.Value, ModRevision: next}
-			d.revision = next
-		case txn.OpDelete:
-			delete(d.entries, op.Key)
-			d.revision = next
-		}
-	}
-	return res
+	return st.result, st.err
 }
 
 // Snapshot implements txn.Store.
@@ -155,21 +150,45 @@ type snapshot struct {
 	seen  []txn.Entry
 }
 
-func (s *snapshot) Read(ctx context.Context, keys ...string) (entries []txn.Entry, err error) {
-	asked := s.store.atomically(ctx, func(_ View, d *data) {
-		for _, e := range s.seen {
+func (s *snapshot) Read(ctx context.Context, keys ...string) ([]txn.Entry, error) {
+	if err := s.store.check(nil); err != nil {
+		return nil, err
+	}
+	// Each request has an answer of its own: one that was given up may still
+	// write to it.
+	type answer struct {
+		entries []txn.Entry
+		err     error
+	}
+	a := new(answer)
+	seen := s.seen
+	err := s.store.atomically(ctx, func(_ View, d *data) {
+		for _, e := range seen {
 			if d.read(e.Key).ModRevision != e.ModRevision {
-				err = txn.ErrConflict
+				a.err = txn.ErrConflict
 				return
 			}
 		}
 		for _, k := range keys {
-			entries = append(entries, d.read(k))
+			a.entries = append(a.entries, d.read(k))
 		}
 	})
-	if asked != nil {
-		return nil, asked
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return nil, contextError(ctx)
+	case err != nil:
+		return nil, err
+	case a.err != nil:
+		return nil, a.err
 	}
-	s.seen = append(s.seen, entries...)
-	return entries, err
+	s.seen = append(s.seen, a.entries...)
+	return a.entries, nil
+}
+
+func contextError(ctx context.Context) error {
+	err, cause := ctx.Err(), context.Cause(ctx)
+	if errors.Is(cause, err) {
+		return cause
+	}
+	return fmt.Errorf("%w: %w", err, cause)
 }

@@ -13,9 +13,16 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
+// An admin looks at and breaks claims of either mode: they share the queues.
+type admin struct {
+	client *clientv3.Client
+	keys   keyspace
+	brief  func(context.Context) (clientv3.LeaseID, error) // for notices
+}
+
 // Inspect implements driver.Inspector by one range over the queue. Since stays
 // zero: etcd keeps no time of creation. Remaining comes from a second request.
-func (b *backend) Inspect(ctx context.Context, name string) (locker.Status, error) {
+func (b admin) Inspect(ctx context.Context, name string) (locker.Status, error) {
 	line := b.keys.line(name)
 	resp, err := b.client.Get(ctx, line, clientv3.WithRange(rangeEnd(line)),
 		clientv3.WithSort(clientv3.SortByCreateRevision, clientv3.SortAscend))
@@ -34,7 +41,7 @@ func (b *backend) Inspect(ctx context.Context, name string) (locker.Status, erro
 	return st, nil
 }
 
-func (b *backend) remaining(ctx context.Context, kv *mvccpb.KeyValue) time.Duration {
+func (b admin) remaining(ctx context.Context, kv *mvccpb.KeyValue) time.Duration {
 	resp, err := b.client.TimeToLive(ctx, clientv3.LeaseID(kv.Lease))
 	if err != nil || resp.TTL < 0 {
 		return 0
@@ -47,7 +54,7 @@ const listPage = 256
 
 // List implements driver.Lister. It reads the claims in pages, in the order of
 // their keys, so that those of one name come together. Remaining stays zero.
-func (b *backend) List(ctx context.Context, prefix string) iter.Seq2[locker.Status, error] {
+func (b admin) List(ctx context.Context, prefix string) iter.Seq2[locker.Status, error] {
 	return func(yield func(locker.Status, error) bool) {
 		from := b.keys.names() + escape(prefix)
 		end := rangeEnd(b.keys.names())
@@ -91,7 +98,7 @@ func (b *backend) List(ctx context.Context, prefix string) iter.Seq2[locker.Stat
 
 // Break implements driver.Breaker. The Txn that deletes the claim also leaves a
 // notice where its client looks, under a lease of a few seconds.
-func (b *backend) Break(ctx context.Context, name string, tenure uint64) error {
+func (b admin) Break(ctx context.Context, name string, tenure uint64) error {
 	line := b.keys.line(name)
 	resp, err := b.client.Get(ctx, line, clientv3.WithRange(rangeEnd(line)),
 		clientv3.WithSort(clientv3.SortByCreateRevision, clientv3.SortAscend), clientv3.WithLimit(1))
@@ -107,7 +114,7 @@ func (b *backend) Break(ctx context.Context, name string, tenure uint64) error {
 	current := clientv3.Compare(clientv3.CreateRevision(key), "=", holder.CreateRevision)
 	ops := []clientv3.Op{clientv3.OpDelete(key)}
 	if session := readRecord(holder.Value).Session; session != "" {
-		if l, err := b.leases.brief(ctx); err == nil {
+		if l, err := b.brief(ctx); err == nil {
 			notice := b.keys.notices(session) + strings.TrimPrefix(key, line)
 			ops = append(ops, clientv3.OpPut(notice, "", clientv3.WithLease(l)))
 		}
@@ -124,29 +131,4 @@ func (b *backend) Break(ctx context.Context, name string, tenure uint64) error {
 		return locker.ErrNotHeld
 	}
 	return nil
-}
-
-// briefTTL is how long a notice stays.
-const briefTTL = 5 * time.Second
-
-// brief returns a lease for notices, which is never renewed.
-func (ls *leases) brief(ctx context.Context) (clientv3.LeaseID, error) {
-	ls.mu.Lock()
-	l := ls.notices
-	ls.mu.Unlock()
-	if l != nil && ls.now()-l.sent < l.ttl/2 {
-		return l.id, nil
-	}
-	l, err := ls.grant(ctx, seconds(briefTTL))
-	if err != nil {
-		return 0, err
-	}
-	ls.mu.Lock()
-	defer ls.mu.Unlock()
-	if old := ls.notices; old != nil && !old.valid(ls.now()) {
-		ls.drop(old)
-	}
-	ls.notices = l
-	ls.all[l.id] = l
-	return l.id, nil
 }

@@ -14,9 +14,8 @@ import (
 
 // A backend is lease mode: our own leases and transactions.
 type backend struct {
-	client  *clientv3.Client
+	admin
 	owned   bool // Close closes client
-	keys    keyspace
 	clock   driver.Clock
 	log     *slog.Logger
 	session string // names this client to those who break its holds
@@ -56,9 +55,7 @@ type claim struct {
 
 func newBackend(client *clientv3.Client, keys keyspace, clock driver.Clock, log *slog.Logger, owned bool) *backend {
 	b := &backend{
-		client:  client,
 		owned:   owned,
-		keys:    keys,
 		clock:   clock,
 		log:     log,
 		session: rand.Text(),
@@ -68,6 +65,7 @@ func newBackend(client *clientv3.Client, keys keyspace, clock driver.Clock, log 
 	}
 	b.ctx, b.cancel = context.WithCancel(context.Background())
 	b.leases = newLeases(b.ctx, &b.wg, client, clock.SinceBoot)
+	b.admin = admin{client: client, keys: keys, brief: b.leases.brief}
 	return b
 }
 
@@ -98,14 +96,6 @@ func (b *backend) Close(ctx context.Context) error {
 // Guard implements driver.Guarder.
 func (b *backend) Guard(r driver.Ref) (any, error) {
 	return Guard{Key: b.keys.claim(r.Name, r.ID), CreateRevision: int64(r.Tenure)}, nil
-}
-
-// A Guard says how to check, in a transaction of the same etcd, that a hold is
-// current: the create revision of Key must equal CreateRevision. Nothing ever
-// gives a key of the same name that create revision again.
-type Guard struct {
-	Key            string
-	CreateRevision int64
 }
 
 // forget drops what is known of a claim that is gone. b.mu is held.

@@ -30,9 +30,8 @@
 // # What is assumed
 //
 // Clocks of client and server run at the same rate, give or take 1 %. The
-// server has the lease fixes of etcd #16822 and #20590 (3.4.43, 3.5.24, 3.6.6
-// and later). TTLs up to 300 s: above, a leader change can shorten a lease to
-// its last checkpoint. Against a pause of the whole virtual machine only a
+// server has the lease fixes of etcd #16822 and #20590. TTLs are up to 300 s:
+// above, a leader change can shorten a lease to its last checkpoint. Against a pause of the whole virtual machine only a
 // guard or a fencing token protects.
 //
 // # What etcd does with time
@@ -44,4 +43,27 @@
 // lease in full.
 //
 // Holder.Since and Waiter.Since stay zero: etcd keeps no time with a key.
+//
+// # Session mode
+//
+// Session mode is for those who want etcd's own concurrency.Session and
+// concurrency.Mutex, and their code paths, on the wire. It queues up under the
+// same keys as lease mode, so Lockers of both modes exclude each other, and
+// their tokens increase together. It is made as safe as it can be from outside:
+// each claim has a session of its own, deadlines count from keepalives that
+// this package sends itself, and a session of which any request was not
+// answered is revoked. What remains, and lease mode does better:
+//
+//   - A failing TryAcquire writes a key and deletes it again. While it is there
+//     others find the name taken: of several tries on a free name all may fail.
+//   - A hold that is broken or deleted by hand is noticed at the next renewal,
+//     after up to a third of the TTL; a Mutex does not watch its own key.
+//   - A handoff takes about 100 ms and two more reads: a Mutex opens a watch for
+//     each wait, at a revision that has passed.
+//   - A waiter whose watch fails, for instance by a compaction, queues up anew
+//     at the end.
+//   - A Mutex writes empty values: others see neither client, owner nor
+//     metadata, only the token.
+//   - Each claim has a lease and two goroutines of its own, and each lease is
+//     renewed by itself.
 package etcdlock

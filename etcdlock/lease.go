@@ -284,3 +284,28 @@ func (ls *leases) close(ctx context.Context) error {
 	wg.Wait()
 	return errors.Join(errs...)
 }
+
+// briefTTL is how long a notice stays.
+const briefTTL = 5 * time.Second
+
+// brief returns a lease for notices, which is never renewed.
+func (ls *leases) brief(ctx context.Context) (clientv3.LeaseID, error) {
+	ls.mu.Lock()
+	l := ls.notices
+	ls.mu.Unlock()
+	if l != nil && ls.now()-l.sent < l.ttl/2 {
+		return l.id, nil
+	}
+	l, err := ls.grant(ctx, seconds(briefTTL))
+	if err != nil {
+		return 0, err
+	}
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	if old := ls.notices; old != nil && !old.valid(ls.now()) {
+		ls.drop(old)
+	}
+	ls.notices = l
+	ls.all[l.id] = l
+	return l.id, nil
+}

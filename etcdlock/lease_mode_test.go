@@ -560,13 +560,19 @@ func TestCancelledClaimReturnsAtOnce(t *testing.T) {
 
 // Several clients fight over one name; what they believe must never overlap.
 func TestContention(t *testing.T) {
+	for _, mode := range []Mode{Lease, Session} {
+		t.Run(mode.String(), func(t *testing.T) { contend(t, mode) })
+	}
+}
+
+func contend(t *testing.T, mode Mode) {
 	pfx, client := prefix(t), connect(t)
 	const clients, rounds = 4, 40
 	var inside, handovers atomic.Int32
 	var last atomic.Int64
 	var wg sync.WaitGroup
 	for i := range clients {
-		b, p := open(t, pfx, Lease, client)
+		b, p := open(t, pfx, mode, client)
 		wg.Go(func() {
 			for r := range rounds {
 				c := claimOf(fmt.Sprintf("c%d-%d", i, r), "n")

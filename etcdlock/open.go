@@ -14,6 +14,7 @@ type Locker struct {
 	*driver.Locker
 	client *clientv3.Client
 	prefix string
+	keys   keys
 }
 
 var _ locker.Locker = (*Locker)(nil)
@@ -65,7 +66,7 @@ func takeSettings(cfg *locker.Config) (settings, error) {
 		}
 	}
 	if v, ok := cfg.Backend(modeKey{}); ok {
-		if s.mode = v.(Mode); s.mode != Lease {
+		if s.mode = v.(Mode); s.mode != Lease && s.mode != Session {
 			return settings{}, invalidf("unknown %v", s.mode)
 		}
 	}
@@ -77,7 +78,12 @@ func takeSettings(cfg *locker.Config) (settings, error) {
 }
 
 func newLocker(cfg locker.Config, client *clientv3.Client, s settings, owned bool) (locker.Locker, error) {
-	b := newBackend(client, s.keys, s.clock, cfg.Logger, owned)
+	var b driver.Backend
+	if s.mode == Session {
+		b = newSessionBackend(client, s.keys, s.clock, cfg.Logger, owned)
+	} else {
+		b = newBackend(client, s.keys, s.clock, cfg.Logger, owned)
+	}
 	return &Locker{Locker: driver.New(cfg, b, s.clock), client: client, prefix: s.keys.prefix}, nil
 }
 

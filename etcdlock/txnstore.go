@@ -1,0 +1,52 @@
+package etcdlock
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/lockerlib/locker/txn"
+	"github.com/lockerlib/locker/txn/etcdtxn"
+)
+
+// A Guard says how to check, in a transaction of the same etcd, that a hold is
+// current: the create revision of Key must equal CreateRevision. Nothing ever
+// gives a key of the same name that create revision again.
+type Guard = etcdtxn.Guard
+
+var _ txn.Provider = (*Locker)(nil)
+
+// storeCloseTimeout is how long Close tries to give back the lease of the
+// store, which ends within a minute otherwise.
+const storeCloseTimeout = 500 * time.Millisecond
+
+// keys is the transactional store of a Locker, made when it is asked for.
+type keys struct {
+	mu    sync.Mutex // guards store
+	store *etcdtxn.Store
+}
+
+// TxnStore returns the store on the etcd of this Locker; see txn.StoreOf. It
+// implements txn.Provider.
+func (l *Locker) TxnStore() (txn.Store, error) {
+	l.keys.mu.Lock()
+	defer l.keys.mu.Unlock()
+	if l.keys.store == nil {
+		l.keys.store = etcdtxn.New(l.client, etcdtxn.WithPrefix(l.prefix))
+	}
+	return l.keys.store, nil
+}
+
+// Close implements locker.Locker.
+func (l *Locker) Close() error {
+	l.keys.mu.Lock()
+	store := l.keys.store
+	l.keys.mu.Unlock()
+	if store != nil {
+		// First, because the engine may close the client.
+		ctx, cancel := context.WithTimeout(context.Background(), storeCloseTimeout)
+		_ = store.Close(ctx) // what is left has a lease of its own
+		cancel()
+	}
+	return l.Locker.Close()
+}

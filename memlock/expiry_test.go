@@ -152,6 +152,29 @@ func TestWhatComesAtTheDeadlineItself(t *testing.T) {
 	}
 }
 
+// A release at the very instant at which the next waiter dies.
+func TestAReleaseSkipsAWaiterWhoseTimerIsLate(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := NewServer()
+		a, dead, b := newPeer(t, s, "a"), newPeer(t, s, "dead"), newPeer(t, s, "b")
+		long := a.request("a1", "n")
+		long.TTL = 2 * ttl
+		a.claims(long)
+		dead.waits("d1", "n")
+		long = b.request("b1", "n")
+		long.TTL = 2 * ttl
+		b.claims(long)
+		sh := s.shard("n")
+		sh.lock()
+		sh.timer.Stop()
+		sh.unlock()
+		time.Sleep(ttl)
+		a.releases("a1", "n", false)
+		dead.hears("gone d1 expired")
+		b.hears("granted b1 2")
+	})
+}
+
 func TestAnEarlierDeadlineMovesTheTimer(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := NewServer()

@@ -38,8 +38,7 @@ type link struct {
 	cause    error // why gone is closed
 	sink     driver.Sink
 	outbox   []parcel
-	flushing bool      // a goroutine is in flush
-	lastDue  time.Time // of the parcels that were ever delayed
+	flushing bool // a goroutine is in flush
 }
 
 // A half is one direction of a link. cuts counts the cuts: what is on its way

@@ -32,13 +32,9 @@ func (l *link) post(p push) (flush bool) {
 		return false
 	}
 	out := parcel{push: p, cuts: l.down.cuts}
-	if now := time.Now(); l.down.delay > 0 || l.lastDue.After(now) {
-		out.due = now.Add(l.down.delay)
-		if l.lastDue.After(out.due) {
-			out.due = l.lastDue // does not overtake what was delayed for longer
-		}
-		l.lastDue = out.due
-		time.AfterFunc(out.due.Sub(now), l.flush)
+	if d := l.down.delay; d > 0 {
+		out.due = time.Now().Add(d)
+		time.AfterFunc(d, l.flush)
 	}
 	l.outbox = append(l.outbox, out)
 	return out.due.IsZero()
@@ -57,7 +53,7 @@ func (l *link) flush() {
 	for len(l.outbox) > 0 && l.cause == nil {
 		p := l.outbox[0]
 		if !p.due.IsZero() && time.Now().Before(p.due) {
-			break // its own timer comes
+			break // its timer comes; what is behind it does not overtake
 		}
 		l.outbox[0] = parcel{}
 		l.outbox = l.outbox[1:]

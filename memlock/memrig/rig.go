@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/lockerlib/locker"
 	"github.com/lockerlib/locker/conformance"
+	"github.com/lockerlib/locker/driver"
 	"github.com/lockerlib/locker/memlock"
 )
 
@@ -23,6 +25,10 @@ func Maker(bubble bool) conformance.Maker {
 		TTL:     200 * time.Millisecond,
 		Slack:   50 * time.Millisecond, // what a loaded machine may make a timer wait
 		FIFO:    true,
+		Without: map[conformance.Power]string{
+			conformance.PowerSpawn: "the server lives in this process, and so do its clients",
+			conformance.PowerPlant: "the server keeps locks and nothing else",
+		},
 	}
 	if bubble {
 		p.Server += ", in a bubble"
@@ -36,14 +42,15 @@ type maker struct{ profile conformance.Profile }
 func (m maker) Profile() conformance.Profile { return m.profile }
 
 func (m maker) Make(context.Context) (conformance.Rig, error) {
-	return &rig{server: memlock.NewServer()}, nil
+	return &rig{server: memlock.NewServer(), slept: make(map[*memlock.Client]*atomic.Int64)}, nil
 }
 
 type rig struct {
 	server *memlock.Server
 
-	mu      sync.Mutex // guards clients
+	mu      sync.Mutex // guards clients and slept
 	clients []*memlock.Client
+	slept   map[*memlock.Client]*atomic.Int64
 }
 
 var (
@@ -53,16 +60,23 @@ var (
 	_ conformance.Evictor  = (*rig)(nil)
 	_ conformance.Observer = (*rig)(nil)
 	_ conformance.Shared   = (*rig)(nil)
+
+	_ conformance.Suspender = (*rig)(nil)
 )
 
 func (r *rig) Open(_ context.Context, opts ...locker.OpenOption) (locker.Locker, error) {
-	c, err := r.server.Open(opts...)
+	slept, clock := new(atomic.Int64), driver.GoClock()
+	awake := clock.SinceBoot
+	clock.SinceBoot = func() time.Duration { return awake() + time.Duration(slept.Load()) }
+	clock.Suspends = true
+	c, err := r.server.Open(append([]locker.OpenOption{driver.WithClock(clock)}, opts...)...)
 	if err != nil {
 		return nil, err
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.clients = append(r.clients, c)
+	r.slept[c] = slept
 	return c, nil
 }
 
@@ -102,6 +116,16 @@ func (r *rig) DropReplies(l locker.Locker, n int) error {
 
 func (r *rig) Crash(l locker.Locker) error {
 	return disturb(l, (*memlock.Client).Crash)
+}
+
+// Suspend lets the clock that counts suspended time jump, as after a machine
+// resumed; the server, on another machine so to speak, saw nothing of it.
+func (r *rig) Suspend(l locker.Locker, d time.Duration) error {
+	return disturb(l, func(c *memlock.Client) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.slept[c].Add(int64(d))
+	})
 }
 
 func (r *rig) Evict(_ context.Context, name string) error { return r.server.Evict(name) }

@@ -14,7 +14,7 @@ type Locker struct {
 	*driver.Locker
 	client *clientv3.Client
 	prefix string
-	keys   keys
+	txn    txnStore
 }
 
 var _ locker.Locker = (*Locker)(nil)

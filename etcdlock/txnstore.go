@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/lockerlib/locker"
 	"github.com/lockerlib/locker/txn"
 	"github.com/lockerlib/locker/txn/etcdtxn"
 )
@@ -20,28 +21,33 @@ var _ txn.Provider = (*Locker)(nil)
 // store, which ends within a minute otherwise.
 const storeCloseTimeout = 500 * time.Millisecond
 
-// keys is the transactional store of a Locker, made when it is asked for.
-type keys struct {
-	mu    sync.Mutex // guards store
-	store *etcdtxn.Store
+// txnStore is the transactional store of a Locker, made when it is asked for.
+type txnStore struct {
+	mu     sync.Mutex // guards the fields below
+	store  *etcdtxn.Store
+	closed bool
 }
 
 // TxnStore returns the store on the etcd of this Locker; see txn.StoreOf. It
 // implements txn.Provider.
 func (l *Locker) TxnStore() (txn.Store, error) {
-	l.keys.mu.Lock()
-	defer l.keys.mu.Unlock()
-	if l.keys.store == nil {
-		l.keys.store = etcdtxn.New(l.client, etcdtxn.WithPrefix(l.prefix))
+	l.txn.mu.Lock()
+	defer l.txn.mu.Unlock()
+	if l.txn.closed {
+		return nil, locker.ErrClosed
 	}
-	return l.keys.store, nil
+	if l.txn.store == nil {
+		l.txn.store = etcdtxn.New(l.client, etcdtxn.WithPrefix(l.prefix))
+	}
+	return l.txn.store, nil
 }
 
 // Close implements locker.Locker.
 func (l *Locker) Close() error {
-	l.keys.mu.Lock()
-	store := l.keys.store
-	l.keys.mu.Unlock()
+	l.txn.mu.Lock()
+	store := l.txn.store
+	l.txn.closed = true
+	l.txn.mu.Unlock()
 	if store != nil {
 		// First, because the engine may close the client.
 		ctx, cancel := context.WithTimeout(context.Background(), storeCloseTimeout)

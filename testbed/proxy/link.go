@@ -243,17 +243,18 @@ func (p *pump) write(from <-chan chunk) {
 func (p *pump) deliver(c chunk) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	// The wire sees an answer before a cut may drop it: OnReply tells also of
-	// those that never arrive.
-	if p.dir == Down && !p.torn && p.l.received(c.data) {
-		p.l.p.lost.Add(1)
-		p.l.reset()
-		return false
-	}
+	// The wire sees everything that the server says, also what a cut drops:
+	// OnReply tells of answers that never arrive.
+	lose := p.dir == Down && p.l.received(c.data)
 	if p.torn || p.l.p.isCut(p.dir) {
 		p.torn = true
 		p.l.p.dropped.Add(int64(len(c.data)))
 		return true
+	}
+	if lose {
+		p.l.p.lost.Add(1)
+		p.l.reset()
+		return false
 	}
 	if p.dir == Up {
 		p.l.sent(c.data)

@@ -13,19 +13,16 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/lockerlib/locker/conformance"
 )
 
-// A Direction says which half of the links is meant: Up is from the client to
-// the server.
-type Direction = conformance.Direction
+// A Direction says which half of the links is meant.
+type Direction int
 
 // The halves of a link.
 const (
-	Up   = conformance.Up
-	Down = conformance.Down
-	Both = conformance.Both
+	Up   Direction = 1 << iota // client to server
+	Down                       // server to client
+	Both = Up | Down
 )
 
 // A Protocol tells the proxy how to tell requests and answers apart.

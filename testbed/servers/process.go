@@ -6,10 +6,11 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"runtime"
 	"strings"
 	"sync"
 	"syscall"
+
+	"github.com/lockerlib/locker/testbed/child"
 )
 
 // A processSpec is a server to run as a process of this machine.
@@ -30,8 +31,7 @@ type process struct {
 
 	mu    sync.Mutex // guards what follows
 	cmd   *exec.Cmd
-	ended chan struct{} // closed when cmd has ended
-	tail  *tail
+	ended <-chan struct{} // closed when cmd has ended
 }
 
 // startProcess runs spec and waits until it answers. Another process may take
@@ -92,26 +92,12 @@ func (p *process) start(ctx context.Context) (version string, err error) {
 	out := new(tail)
 	cmd.Stdout, cmd.Stderr = out, out
 	cmd.Dir = p.dir
-	cmd.SysProcAttr = childAttr()
-	ended := make(chan struct{})
-	started := make(chan error)
-	go func() {
-		// The kernel ends the child with the thread that started it (see
-		// childAttr): this one stays until the child has ended.
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		err := cmd.Start()
-		started <- err
-		if err == nil {
-			_ = cmd.Wait() // how it ended is not of interest; that it did is
-			close(ended)
-		}
-	}()
-	if err := <-started; err != nil {
+	ended, err := child.Start(cmd)
+	if err != nil {
 		return "", err
 	}
 	p.mu.Lock()
-	p.cmd, p.ended, p.tail = cmd, ended, out
+	p.cmd, p.ended = cmd, ended
 	p.mu.Unlock()
 	if _, version, err = awaitReady(ctx, p.spec.ask, ended, p.addr); err != nil {
 		return "", errors.Join(fmt.Errorf("%s: %w; its last words: %s", p.spec.binary, err, out), p.kill())

@@ -18,6 +18,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 )
 
@@ -159,7 +160,7 @@ func find(ctx context.Context, log io.Writer, name string, sources []source) (*S
 			return nil, fmt.Errorf("servers: %s: %w", name, err)
 		}
 		if !errors.Is(err, errNotGiven) {
-			say("%s: no %s: %v", name, src.kind, err)
+			say("%s: no %s: %s", name, src.kind, strings.ReplaceAll(err.Error(), "\n", "; "))
 		}
 		errs = append(errs, fmt.Errorf("%s: %w", src.kind, err))
 	}

@@ -73,11 +73,11 @@ func (s *Server) renewOne(r driver.Ref) driver.Answer {
 	now := time.Now()
 	q := sh.queues[r.Name]
 	if q == nil {
-		return driver.Answer{State: driver.Gone, Reason: sh.epitaph(r.ID)}
+		return driver.Answer{State: driver.Gone, Reason: sh.epitaph(r.ID, now)}
 	}
 	c := q.find(r.ID)
 	if c == nil {
-		return driver.Answer{State: driver.Gone, Reason: sh.epitaph(r.ID)}
+		return driver.Answer{State: driver.Gone, Reason: sh.epitaph(r.ID, now)}
 	}
 	if c.expired(now) {
 		sh.drop(q, c, locker.LostExpired)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/lockerlib/locker"
@@ -199,6 +200,22 @@ func TestAHolderThatMissedTheNoticeIsToldWhy(t *testing.T) {
 		}
 		// It is remembered until the lease would have ended, and no longer.
 		time.Sleep(ttl / 2)
+		if ans := a.renews("a1", "n", driver.Gone); ans.Reason != 0 {
+			t.Errorf("the reason is still told: %v", ans.Reason)
+		}
+		// A claim that came back and was released was not evicted.
+		a.holds("a1", "n")
+		if err := s.Evict("n"); err != nil {
+			t.Fatal(err)
+		}
+		a.hears("gone a1 evicted")
+		a.holds("a1", "n")
+		a.releases("a1", "n", false)
+		if ans := a.renews("a1", "n", driver.Gone); ans.Reason != 0 {
+			t.Errorf("the reason of an earlier hold is told: %v", ans.Reason)
+		}
+		time.Sleep(ttl)
+		synctest.Wait()
 		a.leaves()
 		empty(t, s)
 	})

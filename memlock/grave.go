@@ -41,7 +41,12 @@ func (sh *shard) barred(id string, now time.Time) bool {
 }
 
 // epitaph tells why the claim id is gone, or 0 if that is not known.
-func (sh *shard) epitaph(id string) locker.LostReason { return sh.graves[id].reason }
+func (sh *shard) epitaph(id string, now time.Time) locker.LostReason {
+	if g := sh.graves[id]; now.Before(g.until) {
+		return g.reason
+	}
+	return 0
+}
 
 // forget removes the graves of a client that has closed.
 func (sh *shard) forget(l *link) {

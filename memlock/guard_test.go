@@ -129,6 +129,23 @@ func TestAHoldCannotEndWhileItIsLookedAt(t *testing.T) {
 	empty(t, s)
 }
 
+func TestALookedAtHoldIsLockedToTheEnd(t *testing.T) {
+	s := NewServer()
+	a := newPeer(t, s, "a")
+	g := a.guard("a1", "n", a.holds("a1", "n"))
+	s.Atomically(func(v View) {
+		if !v.Current(g) || !v.Current(g) {
+			t.Error("not current")
+		}
+		if sh := s.shard("n"); sh.mu.TryLock() {
+			sh.mu.Unlock()
+			t.Error("a release could come between the look and the end")
+		}
+	})
+	a.releases("a1", "n", false)
+	a.leaves()
+}
+
 func TestAtomicallySurvivesAPanic(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := NewServer()

@@ -219,16 +219,26 @@ func (t *trial) outcomeWithin(result <-chan outcome, d time.Duration) (outcome, 
 	}
 }
 
+// Release puts the release on the timeline when it begins, because from then on
+// the client no longer believes in its hold. The return would be too late: the
+// next holder may be in by then, and the timeline would show two.
+func (h *hold) Release(ctx context.Context) error {
+	h.c.t.event(h.c.label, "release", h.Name(), h.Token(), "")
+	return h.Lock.Release(ctx)
+}
+
+// Close puts the end of all that the client has on the timeline.
+func (c *client) Close() error {
+	c.t.event(c.label, "close", "", 0, "")
+	return c.Locker.Close()
+}
+
 // release releases h and returns what Release said.
 func (h *hold) release() error { return h.releaseUnder(h.c.t.ctx) }
 
 func (h *hold) releaseUnder(ctx context.Context) error {
 	t := h.c.t
 	var err error
-	// The client stops believing in its hold when it begins to release it. The
-	// return of Release would be too late: the next holder may be in by then,
-	// and the timeline would show two.
-	t.event(h.c.label, "release", h.Name(), h.Token(), "")
 	if !t.bounded(limited(ctx, t), func() { err = h.Release(ctx) }) {
 		t.broken("Release returns by the Deadline of the hold", "%s was still blocked releasing %s", h.c.label, quote(h.Name()))
 	}

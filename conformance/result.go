@@ -39,7 +39,7 @@ type Result struct {
 type Event struct {
 	At     time.Duration `json:"at_ns"` // since the check began
 	Client string        `json:"client"`
-	Kind   string        `json:"kind"` // wait, acquire, release, lost, fault, heal, note
+	Kind   string        `json:"kind"` // wait, acquire, release, lost, close, fault, heal, note
 	Name   string        `json:"name,omitempty"`
 	Token  uint64        `json:"token,omitempty"`
 	Text   string        `json:"text,omitempty"`

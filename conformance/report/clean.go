@@ -1,6 +1,7 @@
 package report
 
 import (
+	"strconv"
 	"strings"
 	"unicode"
 
@@ -24,6 +25,12 @@ func visible(s string) string {
 		}
 		return r
 	}, s)
+}
+
+// distinct makes a name visible so that different names stay different.
+func distinct(name string) string {
+	quoted := strconv.Quote(name)
+	return strings.ReplaceAll(quoted[1:len(quoted)-1], `\"`, `"`)
 }
 
 // visibleReport is a copy of r in which every text is visible. Escaping keeps
@@ -55,7 +62,7 @@ func visibleResult(res conformance.Result) conformance.Result {
 	res.Done = visibleAll(res.Done)
 	events := make([]conformance.Event, len(res.Events))
 	for i, e := range res.Events {
-		e.Client, e.Kind, e.Name, e.Text = clean(e.Client), clean(e.Kind), clean(e.Name), clean(e.Text)
+		e.Client, e.Kind, e.Name, e.Text = clean(e.Client), clean(e.Kind), distinct(e.Name), clean(e.Text)
 		events[i] = e
 	}
 	res.Events = events

@@ -156,7 +156,7 @@ func newRow(t table, r row, number int) rowView {
 			c.verdictView = verdictOf(res.Verdict, 1)
 			c.Took = shown(res.Took)
 			if len(res.Events) > 0 {
-				c.Timeline = newTimeline(res.Events)
+				c.Timeline = newTimeline(res.Events, res.Verdict.Green() && res.Verdict != conformance.GivesWay)
 			}
 			slugs = append(slugs, c.Slug)
 			search = append(search, res.Number, res.Seen, res.Expected)

@@ -15,7 +15,7 @@ func (s *story) sentence(clashes []clash) string {
 		if worst.a.client == worst.b.client {
 			who = worst.a.client + " held twice "
 		}
-		text := fmt.Sprintf("%s%q for %s, from %s to %s.", who, worst.a.name, span(worst.length()), clock(worst.from), clock(worst.to))
+		text := fmt.Sprintf("%s%s for %s, from %s to %s.", who, quoted(worst.a.name), span(worst.length()), clock(worst.from), clock(worst.to))
 		if n := len(clashes) - 1; n > 0 {
 			text += " " + plural(n, "shorter overlap") + " more."
 		}
@@ -41,7 +41,7 @@ func (s *story) sentence(clashes []clash) string {
 	}
 	what := fmt.Sprintf("%d names", len(names))
 	if len(names) == 1 {
-		what = fmt.Sprintf("%q", names[0])
+		what = quoted(names[0])
 	}
 	if len(who) == 1 {
 		return fmt.Sprintf("%s held %s %s.", who[0], what, times(len(s.holds)))
@@ -52,6 +52,9 @@ func (s *story) sentence(clashes []clash) string {
 // told speaks of a loss and of who came next.
 func (s *story) told() string {
 	for _, h := range s.holds {
+		if h.end == taken {
+			return s.taken(h)
+		}
 		if h.end != lost && h.end != crashed {
 			continue
 		}
@@ -59,7 +62,7 @@ func (s *story) told() string {
 		if h.end == crashed {
 			verb = "crashed with"
 		}
-		text := fmt.Sprintf("%s %s %q at %s", h.client, verb, h.name, clock(h.to))
+		text := fmt.Sprintf("%s %s %s at %s", h.client, verb, quoted(h.name), clock(h.to))
 		for _, next := range s.holds {
 			if next.name == h.name && next.from >= h.to && next.client != serverLane {
 				return text + fmt.Sprintf("; %s got it %s later.", next.client, span(next.from-h.to))
@@ -69,6 +72,20 @@ func (s *story) told() string {
 	}
 	return ""
 }
+
+// taken speaks of a hold that was removed on the server.
+func (s *story) taken(h stretch) string {
+	text := fmt.Sprintf("%s lost %s on the server at %s", h.client, quoted(h.name), clock(h.to))
+	for _, u := range s.untold {
+		if u.client == h.client && u.name == h.name && u.token == h.token && u.end == lost {
+			return text + fmt.Sprintf(", and was told %s later.", span(u.to-u.from))
+		}
+	}
+	return text + "."
+}
+
+// quoted sets a name apart. It is visible already, so nothing is escaped twice.
+func quoted(name string) string { return `"` + name + `"` }
 
 func list(names []string) string {
 	switch n := len(names); {

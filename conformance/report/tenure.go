@@ -19,13 +19,14 @@ const (
 	kindFault   = "fault"
 	kindHeal    = "heal"
 	kindCrash   = "crash"
+	kindClose   = "close"
 
 	// failed begins the note that an Acquire ended without a lock.
 	failed = "Acquire: "
 )
 
 // A stretch is a part of a client's time: it waits for a name, or holds it, or
-// goes on after the loss.
+// believes to although the server took it away, or goes on after the loss.
 type stretch struct {
 	client, name string
 	token        uint64
@@ -41,7 +42,8 @@ const (
 	released
 	lost
 	crashed
-	done // a wait that came to its end
+	taken // removed on the server; the client was not told yet
+	done  // a wait that came to its end
 )
 
 // A fault is a disturbance of one client, or of all if client is empty.
@@ -53,10 +55,11 @@ type fault struct {
 
 // A story is what a list of events tells.
 type story struct {
-	waits, holds, after []stretch // after: between loss and release
-	faults              []fault
-	notes               []conformance.Event
-	end                 time.Duration
+	waits, holds  []stretch
+	untold, after []stretch // from the server's side to being told; from there to release
+	faults        []fault
+	notes         []conformance.Event
+	end           time.Duration
 }
 
 // read turns events into stretches. What does not fit together, as in the
@@ -81,13 +84,18 @@ func read(events []conformance.Event) story {
 		case kindLost:
 			s.lose(e)
 		case kindFault:
-			if isCrash(e) {
+			switch {
+			case isCrash(e):
 				s.crash(e)
+			case e.Name != "" && e.Token != 0:
+				s.take(e)
 			}
 			s.faults = append(s.faults, fault{client: e.Client, text: e.Text, from: e.At, to: s.end})
 		case kindCrash:
 			s.crash(e)
 			s.faults = append(s.faults, fault{client: e.Client, text: firstOf(e.Text, "crash"), from: e.At, to: s.end})
+		case kindClose:
+			s.crash(e) // what it held has ended, and it is told so
 		case kindHeal:
 			s.heal(e)
 		default:
@@ -149,9 +157,11 @@ func (s *story) release(e conformance.Event) {
 		}
 		return
 	}
-	if a := find(s.after, e); a != nil {
-		a.to, a.end = e.At, released
-		return
+	for _, list := range [][]stretch{s.untold, s.after} {
+		if a := find(list, e); a != nil {
+			a.to, a.end = e.At, released
+			return
+		}
 	}
 	if !s.endWait(e) {
 		s.notes = append(s.notes, e)
@@ -160,6 +170,9 @@ func (s *story) release(e conformance.Event) {
 
 func (s *story) lose(e conformance.Event) {
 	h := find(s.holds, e)
+	if h == nil {
+		h = find(s.untold, e)
+	}
 	if h == nil {
 		s.notes = append(s.notes, e)
 		return
@@ -171,9 +184,22 @@ func (s *story) lose(e conformance.Event) {
 	s.after = append(s.after, stretch{client: h.client, name: h.name, token: h.token, from: e.At, to: s.end})
 }
 
+// take ends a hold on the server, as an eviction or a break does. Whose it was
+// only the token tells: e.Client is who did it.
+func (s *story) take(e conformance.Event) {
+	for i := range s.holds {
+		h := &s.holds[i]
+		if h.end == open && h.name == e.Name && h.token == e.Token && h.client != serverLane {
+			h.to, h.end = e.At, taken
+			s.untold = append(s.untold, stretch{client: h.client, name: h.name, token: h.token, from: e.At, to: s.end})
+			return
+		}
+	}
+}
+
 // crash ends what the client did: nobody is left to believe in its holds.
 func (s *story) crash(e conformance.Event) {
-	for _, list := range [][]stretch{s.waits, s.holds, s.after} {
+	for _, list := range [][]stretch{s.waits, s.holds, s.untold, s.after} {
 		for i := range list {
 			if list[i].client == e.Client && list[i].end == open {
 				list[i].to, list[i].end = e.At, crashed
@@ -199,6 +225,19 @@ type clash struct {
 }
 
 func (c clash) length() time.Duration { return c.to - c.from }
+
+// resolution is what the recording of a check can tell apart: its goroutines
+// note what happened shortly after it did.
+const resolution = time.Millisecond
+
+// notable drops overlaps that say more about the recording than about the lock,
+// unless the check itself found something wrong.
+func notable(clashes []clash, green bool) []clash {
+	if !green {
+		return clashes
+	}
+	return slices.DeleteFunc(clashes, func(c clash) bool { return c.length() < resolution })
+}
 
 // clashes compares what clients believe. The server's lane is not a client:
 // its view overlaps with that of the holder by nature.

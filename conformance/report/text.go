@@ -35,6 +35,7 @@ func Text(w io.Writer, r *conformance.Report, o TextOptions) error {
 		o.Width = maxWidth
 	}
 	p := &printer{width: min(max(o.Width, minWidth), maxWidth), colour: o.Colour}
+	r = visibleReport(r)
 	t := newTable(r)
 	for _, l := range fold(headline(r), p.width, 0) {
 		p.line(p.paint("1", l))
@@ -242,7 +243,7 @@ func (p *printer) notGreen(t table) {
 			p.wrapped("  seen      ", res.Seen)
 		}
 		if len(res.Events) > 0 {
-			p.wrapped("  timeline  ", newTimeline(res.Events).Sentence)
+			p.wrapped("  timeline  ", newTimeline(res.Events, res.Verdict.Green() && res.Verdict != conformance.GivesWay).Sentence)
 		}
 		if res.Repeat != "" {
 			p.line("  repeat    " + clean(res.Repeat))

@@ -88,9 +88,9 @@ const (
 
 // newTimeline draws events; with many it draws a window, which holds the
 // worst overlap if there is one.
-func newTimeline(events []conformance.Event) *timeline {
+func newTimeline(events []conformance.Event, green bool) *timeline {
 	all := read(events)
-	clashes := all.clashes()
+	clashes := notable(all.clashes(), green)
 	t := &timeline{Sentence: all.sentence(clashes), Alarm: len(clashes) > 0, Total: len(events)}
 	t.Listed = slices.Clone(events)
 	slices.SortStableFunc(t.Listed, func(a, b conformance.Event) int { return cmp.Compare(a.At, b.At) })
@@ -101,7 +101,7 @@ func newTimeline(events []conformance.Event) *timeline {
 			clock(drawn[0].At), clock(drawn[len(drawn)-1].At))
 		t.Listed = t.Listed[from:min(from+maxListed, len(t.Listed))]
 		all = read(drawn)
-		clashes = all.clashes()
+		clashes = notable(all.clashes(), green)
 		t.draw(all, clashes, drawn, drawn[0].At)
 		return t
 	}
@@ -205,7 +205,7 @@ func (s *story) lane(sc scale, client string, named bool) lane {
 		class string
 	}
 	var items []item
-	for class, part := range map[string][]stretch{"wait": s.waits, "hold": s.holds, "after": s.after} {
+	for class, part := range map[string][]stretch{"wait": s.waits, "hold": s.holds, "untold": s.untold, "after": s.after} {
 		for _, st := range part {
 			if st.client == client {
 				items = append(items, item{st, class})
@@ -262,9 +262,10 @@ func newBar(sc scale, st stretch, class string, row int, named bool) bar {
 	w := sc.part(st.to) - sc.part(st.from)
 	during := fmt.Sprintf("from %s to %s (%s)", clock(st.from), clock(st.to), span(st.to-st.from))
 	texts := map[string][2]string{
-		"wait":  {"waits", "waits for"},
-		"hold":  {"#" + strconv.FormatUint(st.token, 10), "holds"},
-		"after": {"after loss", "goes on after the loss of"},
+		"wait":   {"waits", "waits for"},
+		"hold":   {"#" + strconv.FormatUint(st.token, 10), "holds"},
+		"untold": {"not told", "is not told yet of the end of"},
+		"after":  {"after loss", "goes on after the loss of"},
 	}
 	if st.token == 0 && class == "hold" {
 		texts["hold"] = [2]string{"holds", "holds"}
@@ -273,7 +274,7 @@ func newBar(sc scale, st stretch, class string, row int, named bool) bar {
 	if named && fit(w, st.name+" "+b.Text) != "never" {
 		b.Text = st.name + " " + b.Text
 	}
-	b.Title = fmt.Sprintf("%s %s %q %s", st.client, texts[class][1], st.name, during)
+	b.Title = fmt.Sprintf("%s %s %s %s", st.client, texts[class][1], quoted(st.name), during)
 	if st.token != 0 {
 		b.Title += fmt.Sprintf(", token %d", st.token)
 	}
@@ -281,7 +282,9 @@ func newBar(sc scale, st stretch, class string, row int, named bool) bar {
 	case st.end == lost:
 		b.Title += ", lost"
 	case st.end == crashed:
-		b.Title += ", crashed"
+		b.Title += ", ended with the client"
+	case st.end == taken:
+		b.Title += ", removed on the server"
 	case st.end == open && class == "hold":
 		b.Title += ", still held at the end"
 	}
@@ -314,7 +317,7 @@ func clashMark(sc scale, c clash) mark {
 	m := mark{
 		X: sc.x(c.from), W: sc.w(c.from, c.to),
 		Text:  "overlap " + span(c.length()),
-		Title: fmt.Sprintf("overlap: %s held %q from %s to %s (%s)", who, c.a.name, clock(c.from), clock(c.to), span(c.length())),
+		Title: fmt.Sprintf("overlap: %s held %s from %s to %s (%s)", who, quoted(c.a.name), clock(c.from), clock(c.to), span(c.length())),
 		Fit:   "always", Anchor: "middle",
 	}
 	mid := (sc.part(c.from) + sc.part(c.to)) / 2

@@ -40,6 +40,8 @@ func evs(s ...string) []conformance.Event {
 func TestClashes(t *testing.T) {
 	crash := ev("50 fault A")
 	crash.Text = "crash"
+	taken := ev("5 fault C n 1")
+	taken.Text = "broken"
 	for name, test := range map[string]struct {
 		events []conformance.Event
 		want   []time.Duration
@@ -57,6 +59,8 @@ func TestClashes(t *testing.T) {
 		"a crash ends a hold":  {append(evs("0 acquire A n 1", "90 acquire B n 2", "100 release B n 2"), crash), nil},
 		"the server's view":    {evs("0 acquire A n 1", "0 acquire server n 1", "10 release A n 1", "12 release server n 1"), nil},
 		"never released":       {evs("0 acquire A n 1", "10 acquire B n 2", "40 note A"), []time.Duration{30 * ms}},
+		"evicted":              {append(evs("0 acquire A n 1", "10 acquire B n 2", "20 lost A n 1", "30 release B n 2"), taken), nil},
+		"closed":               {evs("0 acquire A n 1", "5 close A", "10 acquire B n 2", "30 release B n 2"), nil},
 		"out of order":         {evs("40 release B n 2", "10 acquire B n 2", "30 release A n 1", "0 acquire A n 1"), []time.Duration{20 * ms}},
 	} {
 		s := read(test.events)
@@ -79,6 +83,7 @@ func TestSentence(t *testing.T) {
 		`A held "n" once.`: evs("0 acquire A n 1", "5 release A n 1"),
 		`A lost "n" at 5 ms; nobody got it afterwards.`:                               evs("0 acquire A n 1", "5 lost A n 1"),
 		`A held twice "n" for 5 ms, from 10 ms to 15 ms.`:                             evs("0 acquire A n 1", "10 acquire A n 2", "15 release A n 1", "20 release A n 2"),
+		`A lost "n" on the server at 5 ms, and was told 2 ms later.`:                  evs("0 acquire A n 1", "5 fault C n 1", "6 acquire B n 2", "7 lost A n 1"),
 		`Somebody waited, and nobody was let in.`:                                     evs("0 wait A n"),
 		`Nobody waited and nobody held.`:                                              evs("0 note A"),
 		`A and B held 2 names twice, never two at once.`:                              evs("0 acquire A n 1", "0 acquire B m 1", "5 release A n", "6 release B m"),
@@ -99,7 +104,7 @@ func TestDrawingStaysInside(t *testing.T) {
 		"nonsense": evs("0 release A n 1", "3 lost B n 2", "4 heal C", "5 acquire A n 0", "6 acquire A n 0",
 			"7 release A", "8 strange D", "9 fault D", "10 crash D", "11 wait D n"),
 	} {
-		tl := newTimeline(events)
+		tl := newTimeline(events, false)
 		in := func(what, x, w string) {
 			t.Helper()
 			from, err1 := strconv.ParseFloat(strings.TrimSuffix(x, "%"), 64)
@@ -150,12 +155,25 @@ func TestLongRecordingShowsTheWorst(t *testing.T) {
 	at := events[2000].At
 	events = append(events, conformance.Event{At: at, Client: "X", Kind: kindAcquire, Name: "job", Token: 1},
 		conformance.Event{At: at + 2*ms, Client: "X", Kind: kindRelease, Name: "job", Token: 1})
-	tl := newTimeline(events)
+	tl := newTimeline(events, false)
 	if len(tl.Clashes) == 0 || !tl.Alarm {
 		t.Error("the overlap is not in what was drawn")
 	}
 	if tl.Left == "" || len(tl.Listed) > maxListed {
 		t.Errorf("%d events are listed, and it says %q", len(tl.Listed), tl.Left)
+	}
+}
+
+// What the recording cannot tell apart is no finding, unless the check has one.
+func TestShortOverlapOfAGreenCheckIsNotDrawn(t *testing.T) {
+	events := evs("0 acquire A n 1", "10 acquire B n 2", "20 release A n 1", "30 release B n 2")
+	events[2].At = events[1].At + 400*time.Microsecond
+	if newTimeline(events, true).Alarm || !newTimeline(events, false).Alarm {
+		t.Error("an overlap of 0.4 ms must be drawn exactly if the check is not green")
+	}
+	events[2].At = events[1].At + 2*ms
+	if !newTimeline(events, true).Alarm {
+		t.Error("an overlap of 2 ms is hidden because the check is green")
 	}
 }
 

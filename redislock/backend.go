@@ -58,7 +58,7 @@ func newBackend(client redis.UniversalClient, s server, prefix string, log *slog
 		client: client,
 		server: s,
 		prefix: prefix,
-		sender: &sender{client: client},
+		sender: newSender(client),
 		claims: make(map[string]struct{}),
 	}
 	b.listener = &listener{
@@ -168,7 +168,7 @@ func (b *backend) Close(ctx context.Context) error {
 	if b.closing != nil {
 		errClient = b.closing() // also ends what still waits for an answer
 	}
-	return errors.Join(errListener, errClient, b.sender.wait(ctx))
+	return errors.Join(errListener, errClient, b.sender.close(ctx))
 }
 
 // grant is what becomes of a TTL that was asked for: Redis counts in whole

@@ -6,21 +6,21 @@
 --   {"refused", 0, claims in the queue, <holder>},
 --   where <holder> is tenure, since (µs), remaining (ms), info; 0 and "" if nobody.
 
+-- include queue.lua
+
 local k = {h = KEYS[1], t = KEYS[2], q = KEYS[3], d = KEYS[4], w = KEYS[5]}
 local id, ttl, try, chan, info = ARGV[1], tonumber(ARGV[2]), ARGV[3] == 'try', ARGV[4], ARGV[5]
 
-local holder = redis.call('HMGET', k.h, 'id', 'tenure', 'since', 'info')
-local others = redis.call('EXISTS', k.q, KEYS[6])
 local us, now = clock()
+if redis.call('EXISTS', k.h, k.q, KEYS[6]) == 0 then
+  return {'held', hold(k, id, us, now + ttl, 2 * ttl + 1000, text(us), chan, info)}
+end
 
+local holder = redis.call('HMGET', k.h, 'id', 'tenure', 'since', 'info')
 if holder[1] == id then
   redis.call('HSET', k.h, 'chan', chan, 'info', info)
   keepalive(k.h, ttl)
   return {'held', holder[2]}
-end
-
-if not holder[1] and others == 0 then
-  return {'held', hold(k, id, us, now + ttl, 2 * ttl + 1000, text(us), chan, info)}
 end
 
 if redis.call('EXISTS', KEYS[6]) == 1 then

@@ -42,7 +42,8 @@ func probe(parent context.Context, client redis.UniversalClient, s server, prefi
 	defer cancel()
 	check := checkScript.call([]string{keysOf(prefix, "probe").undo("probe")}, prefix+"push:probe")
 	check.bySource()
-	p := &sender{client: client}
+	p := newSender(client)
+	defer close(p.quit)
 	err := p.alone(ctx, check)
 	if err == nil {
 		return nil

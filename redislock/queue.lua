@@ -1,4 +1,4 @@
--- What the scripts that change a queue share. It is put in front of each.
+-- What the scripts that change a queue share. It is put where they say "include".
 --
 -- The keys of one name carry one hash tag: k.x is "<prefix>{<name>}:x".
 --   h  hash    the hold: id, tenure, since (µs), chan, info; expires with its lease

@@ -5,6 +5,8 @@
 -- Answers for each name the tenure if the claim holds, else
 --   {"queued", place from 0, remaining (ms) of the hold} or {"gone", "broken" or ""}.
 
+-- include queue.lua
+
 local us, now = clock()
 
 local function wait(h, id, ttl, held)

@@ -14,8 +14,9 @@ const (
 	maxSenders = 2
 	maxBatch   = 128
 
-	// patience is how long a batch may be out before it no longer counts. So
-	// a connection that hangs holds up nobody else for longer.
+	// patience is how long calls wait for a batch to come back. Then the
+	// senders that are out no longer count, and others take their places: a
+	// connection that hangs holds up nobody else for longer.
 	patience = 10 * time.Millisecond
 )
 
@@ -25,11 +26,41 @@ const (
 type sender struct {
 	client redis.UniversalClient
 
-	mu    sync.Mutex // guards queue and out, and the request fields
-	queue []*request
-	out   int // senders at work, less those whose batch is out for longer than patience
+	mu     sync.Mutex // guards what follows
+	queue  []*request
+	out    int    // senders at work, less those that were written off
+	epoch  uint64 // raised when senders are written off
+	taken  uint64 // batches taken so far
+	guard  bool   // a timer looks whether batches are taken
+	before uint64 // taken, when it last looked
 
+	idle    chan func() // a sender waits here for its next turn; see work
+	quit    chan struct{}
 	running sync.WaitGroup
+}
+
+func newSender(client redis.UniversalClient) *sender {
+	return &sender{client: client, idle: make(chan func()), quit: make(chan struct{})}
+}
+
+// work runs f in a goroutine that has finished before, or in a new one. To keep
+// some is worth it because of their stacks: a new one would have to grow its
+// own, step by step, for every call.
+func (s *sender) work(f func()) {
+	select {
+	case s.idle <- f:
+	default:
+		s.running.Go(func() {
+			for {
+				f()
+				select {
+				case f = <-s.idle:
+				case <-s.quit:
+					return
+				}
+			}
+		})
+	}
 }
 
 type request struct {
@@ -62,7 +93,7 @@ func (s *sender) do(ctx context.Context, c *call) error {
 // alone runs c at once and by itself: a renewal must not wait for others.
 func (s *sender) alone(ctx context.Context, c *call) error {
 	r := &request{call: c, done: make(chan struct{})}
-	s.running.Go(func() { s.send([]*request{r}) })
+	s.work(func() { s.send([]*request{r}) })
 	select {
 	case <-r.done:
 		return c.Err()
@@ -73,10 +104,30 @@ func (s *sender) alone(ctx context.Context, c *call) error {
 
 // start puts one more sender to work if there is work and room. s.mu is held.
 func (s *sender) start() {
-	if len(s.queue) > 0 && s.out < maxSenders {
-		s.out++
-		s.running.Go(s.run)
+	if len(s.queue) == 0 {
+		return
 	}
+	if s.out < maxSenders {
+		s.out++
+		epoch := s.epoch
+		s.work(func() { s.run(epoch) })
+	} else if !s.guard {
+		s.guard, s.before = true, s.taken
+		time.AfterFunc(patience, s.look)
+	}
+}
+
+// look writes the senders off if none of them came back for more work. It runs
+// only while calls wait, so that an uncontended call needs no timer.
+func (s *sender) look() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.guard = false
+	if len(s.queue) > 0 && s.taken == s.before {
+		s.epoch++
+		s.out = 0
+	}
+	s.start()
 }
 
 func (s *sender) drop(r *request) {
@@ -90,40 +141,27 @@ func (s *sender) drop(r *request) {
 	}
 }
 
-// run sends what is queued until nothing is.
-func (s *sender) run() {
+// run sends what is queued until nothing is, or until it was written off.
+func (s *sender) run(epoch uint64) {
 	for {
 		s.mu.Lock()
 		n := min(len(s.queue), maxBatch)
-		if n == 0 {
+		switch {
+		case s.epoch != epoch:
+			s.mu.Unlock()
+			return
+		case n == 0:
 			s.out--
 			s.mu.Unlock()
 			return
 		}
-		batch := append([]*request(nil), s.queue[:n]...)
-		clear(s.queue[:n])
-		s.queue = s.queue[n:]
-		s.mu.Unlock()
-
-		back, late := false, false // guarded by s.mu
-		timer := time.AfterFunc(patience, func() {
-			s.mu.Lock()
-			defer s.mu.Unlock()
-			if !back {
-				late = true
-				s.out--
-				s.start()
-			}
-		})
-		s.send(batch)
-		timer.Stop()
-		s.mu.Lock()
-		back = true
-		leave := late // its place was given away
-		s.mu.Unlock()
-		if leave {
-			return
+		batch := s.queue[:n:n]
+		if s.queue = s.queue[n:]; len(s.queue) == 0 {
+			s.queue = nil // the array is the batch's now
 		}
+		s.taken++
+		s.mu.Unlock()
+		s.send(batch)
 	}
 }
 
@@ -164,8 +202,10 @@ func (s *sender) exec(batch []*request) {
 	_, _ = pipe.Exec(ctx)
 }
 
-// wait returns when nothing is on its way any more, or when ctx ends.
-func (s *sender) wait(ctx context.Context) error {
+// close returns when nothing is on its way any more, or when ctx ends. No call
+// may come after it.
+func (s *sender) close(ctx context.Context) error {
+	close(s.quit)
 	done := make(chan struct{})
 	go func() { s.running.Wait(); close(done) }()
 	select {

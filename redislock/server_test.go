@@ -44,13 +44,19 @@ func skip(t testing.TB, reason string) {
 // redis-server.
 func startServer(t testing.TB, args ...string) (address string) {
 	t.Helper()
+	address, _ = startCommand(t, args...)
+	return address
+}
+
+func startCommand(t testing.TB, args ...string) (address string, cmd *exec.Cmd) {
+	t.Helper()
 	binary, err := exec.LookPath("redis-server")
 	if err != nil {
 		skip(t, "there is no redis-server in PATH")
 	}
 	port := freePort(t)
 	args = append([]string{"--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", t.TempDir()}, args...)
-	cmd := exec.Command(binary, args...)
+	cmd = exec.Command(binary, args...)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -63,7 +69,7 @@ func startServer(t testing.TB, args ...string) (address string) {
 		conn, err := net.Dial("tcp", address)
 		if err == nil {
 			conn.Close()
-			return address
+			return address, cmd
 		}
 		if time.Now().After(deadline) {
 			t.Fatalf("redis-server does not listen: %v", err)

@@ -84,6 +84,8 @@ func (b *backend) Close(ctx context.Context) error {
 	clear(b.claims)
 	b.mu.Unlock()
 	b.wg.Wait()
+	// What was on its way when the leases were revoked has left by now.
+	err = errors.Join(err, b.leases.close(ctx))
 	if err != nil {
 		err = explain(b.client, err)
 	}

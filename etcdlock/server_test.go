@@ -18,7 +18,7 @@ import (
 )
 
 // endpoint returns the server to test with.
-func endpoint(t *testing.T) string {
+func endpoint(t testing.TB) string {
 	t.Helper()
 	addr := os.Getenv("LOCKER_TEST_ETCD")
 	if addr == "" {

@@ -261,6 +261,8 @@ func (b *sessionBackend) Close(ctx context.Context) error {
 	err := b.leases.close(ctx)
 	b.cancel()
 	b.wg.Wait()
+	// What was on its way when the leases were revoked has left by now.
+	err = errors.Join(err, b.leases.close(ctx))
 	err = errors.Join(err, b.lease.Close())
 	if err != nil {
 		err = explain(b.client, err)

@@ -26,8 +26,15 @@ func current(s *Server, guard any) (is bool) {
 
 func TestAGuardIsCurrentWhileItsHoldIs(t *testing.T) {
 	ends := map[string]func(a *peer, tenure uint64){
-		"release":  func(a *peer, _ uint64) { a.releases("a1", "n", false) },
-		"expiry":   func(*peer, uint64) { time.Sleep(ttl) },
+		"release": func(a *peer, _ uint64) { a.releases("a1", "n", false) },
+		"expiry":  func(*peer, uint64) { time.Sleep(ttl) },
+		"expiry with a late timer": func(a *peer, _ uint64) {
+			sh := a.server.shard("n")
+			sh.lock()
+			sh.timer.Stop()
+			sh.unlock()
+			time.Sleep(ttl)
+		},
 		"eviction": func(a *peer, _ uint64) { _ = a.server.Evict("n") },
 		"break":    func(a *peer, tenure uint64) { _ = a.Break(a.t.Context(), "n", tenure) },
 	}

@@ -20,9 +20,9 @@ func (s *Store) failed(ctx context.Context, err error) error {
 	case errors.Is(err, locker.ErrClosed):
 		return err
 	case errors.Is(err, rpctypes.ErrTooManyOps):
-		return invalidf("the transaction has more keys than etcd at %s takes in one (--max-txn-ops, 128 by default): %w", at, err)
+		return fmt.Errorf("%w: etcdtxn: the transaction has more keys than etcd at %s takes in one (--max-txn-ops, 128 by default): %w", locker.ErrInvalid, at, err)
 	case errors.Is(err, rpctypes.ErrRequestTooLarge), tooLarge(err):
-		return invalidf("the transaction has more bytes than etcd at %s takes in one (--max-request-bytes, 1.5 MiB by default): %w", at, err)
+		return fmt.Errorf("%w: etcdtxn: the transaction has more bytes than etcd at %s takes in one (--max-request-bytes, 1.5 MiB by default): %w", locker.ErrInvalid, at, err)
 	case ctx.Err() != nil:
 		return contextError(ctx)
 	case unanswered(err), errors.Is(err, rpctypes.ErrTooManyRequests):

@@ -316,3 +316,39 @@ func TestWaiterThatTheServerForgotRejoins(t *testing.T) {
 		}
 	})
 }
+
+// The place is kept also when the head is cancelled while it asks for its turn.
+func TestHeadCancelledWhilePollingGivesItsPlace(t *testing.T) {
+	bubble(t, func(t *testing.T, _ context.Context) {
+		s := newServer()
+		a, b := s.open(t), s.open(t)
+		hold := must(t, a, "x")
+		ctx, cancel := context.WithCancel(t.Context())
+		head := background(func() (locker.Lock, error) { return b.Acquire(ctx, "x") })
+		synctest.Wait()
+		before := s.claims("x")
+		s.mu.Lock()
+		s.silent = "claim"
+		s.mu.Unlock()
+		time.Sleep(time.Second) // a poll is under way
+		next := background(func() (locker.Lock, error) { return b.Acquire(t.Context(), "x") })
+		synctest.Wait()
+		cancel()
+		if r := <-head; !errors.Is(r.err, context.Canceled) {
+			t.Fatal(r.err)
+		}
+		s.mu.Lock()
+		s.silent = ""
+		s.mu.Unlock()
+		time.Sleep(11 * time.Second)
+		if after := s.claims("x"); !slices.Equal(before, after) {
+			t.Fatalf("the queue changed from %v to %v", before, after)
+		}
+		if err := hold.Release(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if r := <-next; r.err != nil {
+			t.Fatal(r.err)
+		}
+	})
+}

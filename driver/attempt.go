@@ -318,10 +318,15 @@ func (a *attempt) unanswered(t *ticket, err error, now time.Duration) (*Lock, bo
 		}
 	}
 	s.mu.Lock()
+	defer s.mu.Unlock()
+	if t.state == stateQueued && !t.gone && l.closing.Err() == nil && s.bequeath(t) {
+		// It has a place in the queue, only its last poll was not answered.
+		t.recheck = true
+		return nil, false, err
+	}
 	s.cur, s.head = nil, nil
 	l.drop(t)
 	s.promote()
-	s.mu.Unlock()
 	return nil, false, err
 }
 

@@ -3,6 +3,7 @@ package driver
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"math"
 	"math/rand/v2"
 	"sync"
@@ -323,6 +324,10 @@ func (l *Locker) sendRenewal(b *batch) {
 		t.renewed(ans, sent)
 	}
 	if failed {
+		if err != nil && l.closing.Err() == nil {
+			l.cfg.Logger.LogAttrs(context.Background(), slog.LevelWarn, "a renewal failed, it is repeated until the deadline",
+				slog.Int("claims", len(b.refs)), slog.Duration("ttl", b.group.ttl), slog.Any("error", err))
+		}
 		l.register.retry(b.group)
 	}
 }

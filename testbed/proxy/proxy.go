@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"runtime/pprof"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -90,7 +91,12 @@ func New(target string, protocol Protocol, opts ...Option) (*Proxy, error) {
 	for _, o := range opts {
 		o(p)
 	}
-	p.running.Go(p.accept)
+	p.running.Go(func() {
+		// Whoever counts the goroutines that a client of this proxy leaves,
+		// by their labels, does not mean these.
+		pprof.SetGoroutineLabels(context.Background())
+		p.accept()
+	})
 	return p, nil
 }
 

@@ -94,13 +94,16 @@ func (r *redisRig) keys(ctx context.Context) ([]string, error) {
 }
 
 // Residue lists keys, channels that somebody listens to, and connections. The
-// counters for tokens are declared to stay until their time.
+// counters for tokens are declared to stay until their time. So is the one
+// channel that a client listens to as long as it is connected: it belongs to
+// the client as its connection does.
 func (r *redisRig) Residue(ctx context.Context) ([]string, error) {
 	keys, err := r.keys(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("rigs: listing keys: %w", err)
 	}
 	lines := r.connections()
+	connected := len(lines)
 	for _, key := range keys {
 		if !strings.HasSuffix(key, "}:t") && !r.isPlanted(key) {
 			lines = append(lines, fmt.Sprintf("key: %q", strings.TrimPrefix(key, r.prefix)))
@@ -110,7 +113,7 @@ func (r *redisRig) Residue(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("rigs: listing channels: %w", err)
 	}
-	for _, c := range channels {
+	for _, c := range channels[min(connected, len(channels)):] {
 		lines = append(lines, fmt.Sprintf("channel: %q", strings.TrimPrefix(c, r.prefix)))
 	}
 	slices.Sort(lines)

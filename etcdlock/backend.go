@@ -15,12 +15,13 @@ import (
 // A backend is lease mode: our own leases and transactions.
 type backend struct {
 	admin
-	owned   bool // Close closes client
-	clock   driver.Clock
-	log     *slog.Logger
-	session string // names this client to those who break its holds
-	sink    driver.Sink
-	leases  *leases
+	owned    bool // Close closes client
+	clock    driver.Clock
+	log      *slog.Logger
+	session  string // names this client to those who break its holds
+	sink     driver.Sink
+	leases   *leases
+	combiner *combiner
 
 	ctx    context.Context // of everything in the background
 	cancel context.CancelFunc
@@ -65,6 +66,7 @@ func newBackend(client *clientv3.Client, keys keyspace, clock driver.Clock, log 
 	}
 	b.ctx, b.cancel = context.WithCancel(context.Background())
 	b.leases = newLeases(b.ctx, &b.wg, client, clock.SinceBoot)
+	b.combiner = newCombiner(b.ctx, &b.wg, client.KV)
 	b.admin = admin{client: client, keys: keys, brief: b.leases.brief}
 	return b
 }

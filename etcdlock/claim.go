@@ -83,11 +83,12 @@ func (b *backend) claimUnder(ctx context.Context, c *claim, l *lease, value stri
 			// any key it fails: nothing is written unless nobody is there.
 			place = clientv3.Compare(clientv3.CreateRevision(line).WithRange(rangeEnd(line)), "=", 0)
 		}
-		resp, err := b.client.Txn(ctx).
-			If(notUndone, place).
-			Then(put, first, ahead).
-			Else(clientv3.OpGet(c.key), clientv3.OpGet(undo, clientv3.WithCountOnly()), first, ahead).
-			Commit()
+		resp, err := b.combiner.do(ctx, &part{
+			name:  c.name,
+			cmps:  []clientv3.Cmp{notUndone, place},
+			then:  []clientv3.Op{put, first, ahead},
+			other: []clientv3.Op{clientv3.OpGet(c.key), clientv3.OpGet(undo, clientv3.WithCountOnly()), first, ahead},
+		})
 		v := view{}
 		if err == nil {
 			v = readView(resp)

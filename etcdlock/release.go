@@ -59,10 +59,11 @@ func (b *backend) remove(ctx context.Context, r driver.Ref) (bool, error) {
 		}
 		return resp.Deleted > 0, nil
 	}
-	resp, err := b.client.Txn(ctx).
-		If(clientv3.Compare(clientv3.CreateRevision(key), "=", int64(r.Tenure))).
-		Then(clientv3.OpDelete(key)).
-		Commit()
+	resp, err := b.combiner.do(ctx, &part{
+		name: r.Name,
+		cmps: []clientv3.Cmp{clientv3.Compare(clientv3.CreateRevision(key), "=", int64(r.Tenure))},
+		then: []clientv3.Op{clientv3.OpDelete(key)},
+	})
 	if err != nil {
 		return false, err
 	}

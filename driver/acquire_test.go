@@ -327,9 +327,7 @@ func TestHeadCancelledWhilePollingGivesItsPlace(t *testing.T) {
 		head := background(func() (locker.Lock, error) { return b.Acquire(ctx, "x") })
 		synctest.Wait()
 		before := s.claims("x")
-		s.mu.Lock()
-		s.silent = "claim"
-		s.mu.Unlock()
+		s.silence("claim")
 		time.Sleep(time.Second) // a poll is under way
 		next := background(func() (locker.Lock, error) { return b.Acquire(t.Context(), "x") })
 		synctest.Wait()
@@ -337,9 +335,7 @@ func TestHeadCancelledWhilePollingGivesItsPlace(t *testing.T) {
 		if r := <-head; !errors.Is(r.err, context.Canceled) {
 			t.Fatal(r.err)
 		}
-		s.mu.Lock()
-		s.silent = ""
-		s.mu.Unlock()
+		s.silence("")
 		time.Sleep(11 * time.Second)
 		if after := s.claims("x"); !slices.Equal(before, after) {
 			t.Fatalf("the queue changed from %v to %v", before, after)

@@ -238,7 +238,7 @@ func (a *attempt) claim(t *ticket) (lock *Lock, again bool, err error) {
 	t.ask = false
 	s.mu.Unlock()
 
-	rctx, cancel := l.requestContext(a.ctx, l.closing, a.requestBound())
+	rctx, cancel := l.requestContext(a.ctx, l.closing, a.requestBound(t))
 	sent := l.clock.SinceBoot()
 	ans, err := l.backend.Claim(rctx, req)
 	now := l.clock.SinceBoot()
@@ -464,15 +464,20 @@ func (a *attempt) pause() error {
 	}
 }
 
-// requestBound is how long one claim may take. A server that says nothing is
-// given a second more than the patience of the caller, so that a patience of 0
-// gets its one answer.
-func (a *attempt) requestBound() time.Duration {
-	if a.try || !a.req.HasMaxWait {
+// requestBound is how long one claim may take. The answer to a waiter's claim is
+// worthless after a TTL, and a packet may be lost that nobody reports: then it
+// asks again. A server that says nothing is given a second more than the
+// patience of the caller, so that a patience of 0 gets its one answer.
+func (a *attempt) requestBound(t *ticket) time.Duration {
+	if a.try {
 		return requestTimeout
 	}
-	left := a.req.MaxWait - (a.l.clock.SinceBoot() - a.began)
-	return min(max(left, time.Second), requestTimeout)
+	bound := min(max(a.req.TTL, t.ttl, minRequestBound), requestTimeout)
+	if a.req.HasMaxWait {
+		left := a.req.MaxWait - (a.l.clock.SinceBoot() - a.began)
+		bound = min(bound, max(left, time.Second))
+	}
+	return bound
 }
 
 // recheck is when a queued claim is repeated though nothing was pushed: when

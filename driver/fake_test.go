@@ -105,6 +105,12 @@ func (s *server) onAfter(f func(op, id string) error) {
 	s.after = f
 }
 
+func (s *server) silence(op string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.silent = op
+}
+
 func (s *server) sweep() {
 	for name, q := range s.queues {
 		var live []*held

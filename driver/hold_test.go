@@ -3,6 +3,7 @@ package driver_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -225,9 +226,7 @@ func TestReleaseOfASilentServerIsBounded(t *testing.T) {
 	bubble(t, func(t *testing.T, ctx context.Context) {
 		s := newServer()
 		lock := must(t, s.open(t), "x", locker.WithTTL(30*time.Second))
-		s.mu.Lock()
-		s.silent = "release"
-		s.mu.Unlock()
+		s.silence("release")
 		start := time.Now()
 		released := make(chan error, 1)
 		cctx, cancel := context.WithTimeout(ctx, 200*time.Millisecond)
@@ -377,4 +376,38 @@ func TestZeroValuesAreErrorsNotPanics(t *testing.T) {
 		_, _, _, _, _ = lock.Name(), lock.Owner(), lock.Token(), lock.TTL(), lock.Deadline()
 		<-lock.Done()
 	}
+}
+
+// A cut of half a TTL, whenever it begins, costs no hold.
+func TestHoldOutlivesACutOfHalfATTL(t *testing.T) {
+	const ttl = 12 * time.Second
+	for begin := time.Duration(0); begin < ttl; begin += 500 * time.Millisecond {
+		bubble(t, func(t *testing.T, ctx context.Context) {
+			s := newServer()
+			lock := must(t, s.open(t), "x", locker.WithTTL(ttl))
+			time.Sleep(ttl + begin)
+			s.silence("renew")
+			time.Sleep(ttl / 2)
+			s.silence("")
+			time.Sleep(2 * ttl)
+			if err := lock.Err(); err != nil {
+				t.Fatalf("cut at %v: %v", begin, err)
+			}
+		})
+	}
+}
+
+func TestRenewalsPerTTL(t *testing.T) {
+	bubble(t, func(t *testing.T, ctx context.Context) {
+		s := newServer()
+		a := s.open(t)
+		for i := range 1000 {
+			must(t, a, fmt.Sprint(i), locker.WithTTL(time.Minute))
+		}
+		before := s.count("renew")
+		time.Sleep(10 * time.Minute)
+		if n := s.count("renew") - before; n < 29 || n > 40 {
+			t.Fatalf("%d renewals in ten TTLs for 1,000 holds", n)
+		}
+	})
 }

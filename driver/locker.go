@@ -18,6 +18,8 @@ import (
 const (
 	// requestTimeout bounds one request whose caller set no nearer bound.
 	requestTimeout = 10 * time.Second
+	// minRequestBound is given to a claim however short its TTL is.
+	minRequestBound = 200 * time.Millisecond
 	// listTimeout bounds a whole List, the time of its consumer included.
 	listTimeout = time.Minute
 	// silenceFloor: an Acquire whose backend did not answer for the longer of

@@ -223,7 +223,9 @@ func (r *register) look(now time.Duration) (sleep time.Duration, ok bool) {
 		busy = true
 		if now >= g.due {
 			due = append(due, newBatch(g))
-			g.due = now + interval(ttl)
+			// Until it is answered, which moves this: a renewal that was lost
+			// without a sign must not cost a third of the TTL.
+			g.due = now + ttl/12
 		}
 		if now >= g.earliest {
 			g.earliest = never
@@ -323,22 +325,32 @@ func (l *Locker) sendRenewal(b *batch) {
 		failed = failed || ans.State == Unknown
 		t.renewed(ans, sent)
 	}
-	if failed {
-		if err != nil && l.closing.Err() == nil {
-			l.cfg.Logger.LogAttrs(context.Background(), slog.LevelWarn, "a renewal failed, it is repeated until the deadline",
-				slog.Int("claims", len(b.refs)), slog.Duration("ttl", b.group.ttl), slog.Any("error", err))
-		}
-		l.register.retry(b.group)
+	l.register.answered(b.group, failed)
+	if err != nil && l.closing.Err() == nil {
+		l.cfg.Logger.LogAttrs(context.Background(), slog.LevelWarn, "a renewal failed, it is repeated until the deadline",
+			slog.Int("claims", len(b.refs)), slog.Duration("ttl", b.group.ttl), slog.Any("error", err))
 	}
 }
 
-// retry renews a group again soon, after a failure.
-func (r *register) retry(g *group) {
+// answered plans the next renewal of a group: a third of the TTL after the
+// oldest request that one of its leases counts from, or soon after a failure.
+func (r *register) answered(g *group, failed bool) {
 	now := r.l.clock.SinceBoot()
 	soon := g.ttl / 12
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	g.due = min(g.due, now+soon/2+rand.N(soon/2+1))
+	if failed {
+		g.due = min(g.due, now+soon/2+rand.N(soon/2+1))
+	} else {
+		oldest := never
+		for _, t := range g.tickets {
+			oldest = min(oldest, t.entry.deadline)
+		}
+		if oldest == never {
+			return
+		}
+		g.due = max(oldest-g.ttl+g.ttl/100+interval(g.ttl), now)
+	}
 	r.wake(g.due)
 }
 

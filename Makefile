@@ -94,4 +94,4 @@ deps: ## install a Redis where none can be had otherwise and we may
 
 .PHONY: clean
 clean: ## remove what the other commands wrote here
-	rm -rf bin report.html report.json .vuln.out
+	rm -rf bin compare-out compare-again .vuln.out

@@ -34,14 +34,22 @@ type tx struct {
 	snapshot Snapshot
 	reads    map[string]Entry
 	writes   map[string]Op
-	failed   error // what doomed the attempt
+	foresee  []string         // keys to read together with the first one
+	foreseen map[string]Entry // what they were; a read once it is asked for
+	failed   error            // what doomed the attempt
 	done     bool
 }
 
 var _ Tx = (*tx)(nil)
 
-func newTx(s Store) *tx {
-	return &tx{snapshot: s.Snapshot(), reads: make(map[string]Entry), writes: make(map[string]Op)}
+// newTx begins an attempt that will most likely read what the last one did, so
+// that it reads all of that at once.
+func newTx(s Store, last *tx) *tx {
+	t := &tx{snapshot: s.Snapshot(), reads: make(map[string]Entry), writes: make(map[string]Op)}
+	if last != nil {
+		t.foresee = sortedKeys(last.reads)
+	}
+	return t
 }
 
 func (t *tx) Get(ctx context.Context, key string) (string, error) {
@@ -114,17 +122,41 @@ func (t *tx) fetch(ctx context.Context, keys ...string) error {
 			missing = append(missing, k)
 		}
 	}
+	missing = slices.DeleteFunc(missing, t.recall)
 	if len(missing) == 0 {
 		return nil
 	}
+	asked := len(missing)
+	for _, k := range t.foresee {
+		if !slices.Contains(missing, k) {
+			missing = append(missing, k)
+		}
+	}
+	t.foresee = nil
 	entries, err := t.snapshot.Read(ctx, missing...)
 	if err != nil {
 		return t.fail(err)
 	}
-	for _, e := range entries {
-		t.reads[e.Key] = e
+	for i, e := range entries {
+		if i < asked {
+			t.reads[e.Key] = e
+			continue
+		}
+		if t.foreseen == nil {
+			t.foreseen = make(map[string]Entry, len(entries))
+		}
+		t.foreseen[e.Key] = e
 	}
 	return nil
+}
+
+// recall makes key a read if it was foreseen.
+func (t *tx) recall(key string) bool {
+	e, ok := t.foreseen[key]
+	if ok {
+		t.reads[key] = e
+	}
+	return ok
 }
 
 func (t *tx) fail(err error) error {

@@ -52,9 +52,10 @@ func run(ctx context.Context, store Store, fn func(*tx) error) error {
 	}
 	turn := turn{latches: latchesOf(store)}
 	defer turn.end() // on a panic too
+	var t *tx
 	for n := 1; ; n++ {
 		began := time.Now()
-		t := newTx(store)
+		t = newTx(store, t)
 		err, again := attempt(ctx, store, t, &turn, fn)
 		if !again {
 			return err

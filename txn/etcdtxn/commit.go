@@ -71,7 +71,7 @@ func (s *Store) once(ctx context.Context, c txn.Commit) (txn.Result, error) {
 		return txn.Result{}, s.failed(ctx, err)
 	}
 	req := newRequest(c)
-	req.cmps = append(req.cmps, clientv3.Compare(clientv3.ModRevision(m.key), "=", m.revision))
+	req.marker = &m
 	req.then = append(req.then, m.put(markThen))
 	if slices.ContainsFunc(c.Else, func(op txn.Op) bool { return op.Kind != txn.OpGet }) {
 		req.other = append(req.other, m.put(markElse))

@@ -14,15 +14,16 @@ import (
 //	if every guard is current and the marker is as it was:
 //	    if the conditions hold: the gets, then the writes of Then, the marker
 //	    else:                   the gets, then the writes of Else, the marker if there are any
-//	else: which guards are current
+//	else: which guards are current, and how the marker is
 //
-// The nesting tells a lost guard from a condition that does not hold. All of
-// it is judged before any of it is applied, and applied at one revision.
+// All of it is judged before any of it is applied, and applied at one revision.
+// Where Else is empty, as in every Update, the two conditions are one.
 type request struct {
-	cmps        []clientv3.Cmp
+	cmps        []clientv3.Cmp // of the guards
 	conds       []clientv3.Cmp
 	then, other []clientv3.Op // gets first: they see the state before the writes
 	guards      []Guard
+	marker      *marker // nil if nothing is written
 }
 
 func newRequest(c txn.Commit) *request {
@@ -79,39 +80,73 @@ type response struct {
 	succeeded bool // and the conditions held
 	revision  int64
 	inner     []*etcdserverpb.ResponseOp // of the branch that was applied
-	current   []bool                     // by guard, if outer is false
+	current   []bool                     // by guard, if the Txn did not succeed
 }
+
+// flat reports whether one level is enough: with nothing to do if the
+// conditions do not hold, the other branch is free to tell why nothing was done.
+func (r *request) flat() bool { return len(r.conds) > 0 && len(r.other) == 0 }
 
 func (r *request) send(ctx context.Context, client *clientv3.Client) (*response, error) {
 	var probes []clientv3.Op
 	for _, g := range r.guards {
 		probes = append(probes, clientv3.OpGet(g.Key, clientv3.WithKeysOnly()))
 	}
-	then := []clientv3.Op{clientv3.OpTxn(r.conds, r.then, r.other)}
-	if len(r.conds)+len(r.then)+len(r.other) == 0 {
-		// Only guards are asked for. A Txn of no operations at all would be
-		// answered by whatever the member at hand knows, which may be old.
-		then = probes
+	cmps := slices.Clone(r.cmps)
+	if r.marker != nil {
+		cmps = append(cmps, clientv3.Compare(clientv3.ModRevision(r.marker.key), "=", r.marker.revision))
+		probes = append(probes, clientv3.OpGet(r.marker.key))
 	}
-	resp, err := client.Txn(ctx).If(r.cmps...).Then(then...).Else(probes...).Commit()
+	var then []clientv3.Op
+	switch {
+	case r.flat():
+		cmps, then = append(cmps, r.conds...), r.then
+	case len(r.conds)+len(r.then)+len(r.other) > 0:
+		then = []clientv3.Op{clientv3.OpTxn(r.conds, r.then, r.other)}
+	}
+	if len(then) == 0 {
+		// A Txn of no operations at all would be answered by whatever the
+		// member at hand knows, which may be old.
+		then = []clientv3.Op{clientv3.OpGet(r.any(), clientv3.WithKeysOnly())}
+	}
+	if len(probes) == 0 {
+		probes = then[:1]
+	}
+	resp, err := client.Txn(ctx).If(cmps...).Then(then...).Else(probes...).Commit()
 	if err != nil {
 		return nil, err
 	}
-	answer := &response{outer: resp.Succeeded, revision: resp.Header.Revision}
+	answer := &response{outer: true, succeeded: resp.Succeeded, revision: resp.Header.Revision}
 	switch {
 	case !resp.Succeeded:
-		for i, g := range r.guards {
-			kvs := resp.Responses[i].GetResponseRange().Kvs
-			answer.current = append(answer.current, len(kvs) > 0 && kvs[0].CreateRevision == g.CreateRevision)
-		}
-	case len(resp.Responses) > 0 && resp.Responses[0].GetResponseTxn() != nil:
-		inner := resp.Responses[0].GetResponseTxn()
-		answer.succeeded, answer.inner = inner.Succeeded, inner.Responses
+		answer.probed(r, resp)
+	case r.flat():
+		answer.inner = resp.Responses
 	default:
-		answer.succeeded = true
+		if inner := resp.Responses[0].GetResponseTxn(); inner != nil {
+			answer.succeeded, answer.inner = inner.Succeeded, inner.Responses
+		}
 	}
 	return answer, nil
 }
+
+// probed tells from the probes why the Txn failed.
+func (a *response) probed(r *request, resp *clientv3.TxnResponse) {
+	a.outer = r.flat()
+	for i, g := range r.guards {
+		kvs := resp.Responses[i].GetResponseRange().Kvs
+		current := len(kvs) > 0 && kvs[0].CreateRevision == g.CreateRevision
+		a.current = append(a.current, current)
+		a.outer = a.outer && current
+	}
+	if r.marker != nil {
+		e := entry(r.marker.key, resp.Responses[len(r.guards)].GetResponseRange().Kvs)
+		a.outer = a.outer && e.ModRevision == r.marker.revision
+	}
+}
+
+// any returns a key that the request is about, of which it has a condition.
+func (r *request) any() string { return string(slices.Concat(r.cmps, r.conds)[0].KeyBytes()) }
 
 // lost reports whether a guard was not current.
 func (r *response) lost() bool {

@@ -19,8 +19,9 @@
 //
 // Tokens follow the clock of the server and count on from the last one, so
 // they grow even over FLUSHALL: a tenure is the larger of the last one plus 1
-// and the number of 10 µs ticks since 2025, and no name can be granted more
-// often than that, because a grant takes the server longer. The last tenure is
+// and the number of 10 µs ticks since 2025. A name changes hands at most once in
+// a round trip or in a script that hands it over, and both take longer than a
+// tick, so tenures do not run ahead of the clock. The last tenure is
 // kept for a TTL after the grant, at least; a clock that is stepped back by
 // more than that, or back at all after its data was lost, can repeat tokens.
 //

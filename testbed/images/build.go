@@ -35,17 +35,17 @@ func Etcd(ctx context.Context, d *client.Client, binary string) (ref string, err
 // Redis makes an image of the redis-server at binary and the shared libraries
 // that it needs. The image is tagged by its content and built once.
 func Redis(ctx context.Context, d *client.Client, binary string) (ref string, err error) {
-	real, err := filepath.EvalSymlinks(binary)
+	file, err := filepath.EvalSymlinks(binary)
 	if err != nil {
 		return "", fmt.Errorf("images: %w", err)
 	}
-	libraries, err := sharedLibraries(ctx, real)
+	libraries, err := sharedLibraries(ctx, file)
 	if err != nil {
 		return "", err
 	}
 	// The name matters: some distributions link all of Redis' programs to one
 	// file, which looks at how it was called.
-	files := map[string]string{"/redis-server": real}
+	files := map[string]string{"/redis-server": file}
 	for _, l := range libraries {
 		files[l] = l
 	}

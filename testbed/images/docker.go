@@ -48,7 +48,7 @@ func Docker(ctx context.Context) (d *client.Client, err error) {
 		return nil, fmt.Errorf("no Docker daemon: %w", firstLine(err))
 	}
 	if _, err := tc.Client.Ping(ctx, client.PingOptions{NegotiateAPIVersion: true}); err != nil {
-		_ = tc.Client.Close() // nothing was done with it
+		_ = tc.Close() // nothing was done with it
 		return nil, fmt.Errorf("the Docker daemon does not answer: %w", firstLine(err))
 	}
 	return tc.Client, nil

@@ -62,6 +62,7 @@ func (w *http2Wire) sent(b []byte) []request {
 			if h.Length > 0 {
 				rs = append(rs, request{key: uint64(h.StreamID), droppable: end})
 			}
+		default: // belongs to the connection
 		}
 	})
 	return rs

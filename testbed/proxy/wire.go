@@ -22,8 +22,9 @@ func newWire(p Protocol, onReply func(string, []byte)) wire {
 		return newHTTP2Wire(onReply)
 	case RESP:
 		return &respWire{}
+	default:
+		return opaqueWire{}
 	}
-	return opaqueWire{}
 }
 
 // opaqueWire takes every write for a request and whatever follows for its

@@ -106,8 +106,9 @@ func serve(url, identity string) error {
 
 func (c *worker) send(m message) {
 	c.out.Lock()
-	defer c.out.Unlock()
-	if err := c.out.Encode(m); err != nil {
+	err := c.out.Encode(m)
+	c.out.Unlock()
+	if err != nil {
 		os.Exit(1) // nobody listens any more
 	}
 }

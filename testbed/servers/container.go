@@ -57,7 +57,7 @@ func startContainer(ctx context.Context, d *client.Client, spec containerSpec) (
 	if c != nil {
 		defer func() {
 			if err != nil {
-				removeContainer(ctx, d, c.GetContainerID())
+				err = errors.Join(err, removeContainer(ctx, d, c.GetContainerID()))
 			}
 		}()
 	}
@@ -143,7 +143,8 @@ func awaitExit(ctx context.Context, d *client.Client, id string, ended chan<- st
 	select {
 	case <-wait.Result:
 		close(ended)
-	case <-wait.Error: // cancelled, or the daemon is gone: the timeout will tell
+	case <-wait.Error:
+		// Cancelled, or the daemon is gone: the timeout will tell.
 	}
 }
 

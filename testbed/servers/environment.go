@@ -37,7 +37,7 @@ func fromEnvironment(ctx context.Context, name, variable, kindVariable string, a
 	}
 	version, err := ask(ctx, addr)
 	if err != nil {
-		return nil, errFatal{fmt.Errorf("the server %s that %s names does not answer: %w (unset %s to have one started)", addr, variable, err, variable)}
+		return nil, fatalError{fmt.Errorf("the server %s that %s names does not answer: %w (unset %s to have one started)", addr, variable, err, variable)}
 	}
 	s.Version = version
 	return s, nil

@@ -175,7 +175,7 @@ func sweepContainers(ctx context.Context, d *client.Client) {
 		}
 		for _, c := range list.Items {
 			if o, ok := parseOwner(c.Labels[ownerLabel]); ok && o.dead() {
-				removeContainer(ctx, d, c.ID)
+				_ = removeContainer(ctx, d, c.ID) // left for the next process
 			}
 		}
 	})

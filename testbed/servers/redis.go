@@ -74,8 +74,8 @@ func localRedis(ctx context.Context) (*Server, error) {
 	})
 }
 
-// standInVersion is given instead of a version: the stand-in is not any Redis.
-const standInVersion = "(none)"
+// standInVersion is given instead of a version of Redis.
+const standInVersion = "miniredis"
 
 // standInTick is how exactly the stand-in expires keys.
 const standInTick = 5 * time.Millisecond

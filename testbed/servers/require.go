@@ -53,7 +53,7 @@ func check(want string, used []*Server) error {
 		}
 		switch {
 		case s.IsStandIn():
-			return fmt.Errorf("servers: a real %s is required (%s or CI), and %s is a stand-in", s.Name, EnvRequire, s)
+			return fmt.Errorf("servers: a real %s is required (%s or CI), and there is %s", s.Name, EnvRequire, s)
 		case !strings.HasPrefix(string(s.Kind), kind) && !strings.HasPrefix(string(s.Origin), kind):
 			return fmt.Errorf("servers: %s requires %s, and %s is used", EnvRequire, want, s)
 		}

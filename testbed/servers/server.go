@@ -77,6 +77,9 @@ func (s *Server) String() string {
 	if s.Origin != "" {
 		kind += " (" + string(s.Origin) + ")"
 	}
+	if s.IsStandIn() {
+		return fmt.Sprintf("no %s but a stand-in, %s, %s", s.Name, s.Version, s.Addr)
+	}
 	return fmt.Sprintf("%s %s, %s, %s", s.Name, s.Version, kind, s.Addr)
 }
 
@@ -115,17 +118,17 @@ func (s *Server) Stop() error {
 	return s.err
 }
 
-// A source is one way to get a server. It returns an errNotHere if that way
-// does not exist on this machine.
+// A source is one way to get a server. Its error says why this machine has
+// not got that way.
 type source struct {
 	kind  Kind
 	start func(ctx context.Context) (*Server, error)
 }
 
-// errFatal marks an error after which no other way is tried.
-type errFatal struct{ error }
+// A fatalError is one after which no other way is tried.
+type fatalError struct{ error }
 
-func (e errFatal) Unwrap() error { return e.error }
+func (e fatalError) Unwrap() error { return e.error }
 
 // Etcd returns an etcd, and tells log which, and why not another.
 func Etcd(ctx context.Context, log io.Writer) (*Server, error) {
@@ -148,15 +151,12 @@ func find(ctx context.Context, log io.Writer, name string, sources []source) (*S
 		if err == nil {
 			remember(s)
 			say("using %s", s)
-			if s.IsStandIn() {
-				say("note: this is not Redis, it only stands in for it; what it shows does not count for Redis")
-			}
 			return s, nil
 		}
 		if ctx.Err() != nil {
 			return nil, fmt.Errorf("servers: %s: %w", name, context.Cause(ctx))
 		}
-		if _, fatal := errors.AsType[errFatal](err); fatal {
+		if _, fatal := errors.AsType[fatalError](err); fatal {
 			return nil, fmt.Errorf("servers: %s: %w", name, err)
 		}
 		if !errors.Is(err, errNotGiven) {

@@ -50,6 +50,7 @@ type view struct {
 	Legend                         []verdictView
 	Groups                         []groupView
 	Columns                        int
+	Required                       string // the class that need not be mentioned
 }
 
 type backendView struct {
@@ -101,7 +102,7 @@ func newView(r *conformance.Report) view {
 		Script:  template.JS(pageScript),
 		OK:      OK(r),
 		Notes:   r.Notes,
-		Columns: len(r.Backends) + 1,
+		Columns: len(r.Backends) + 1, Required: conformance.Required,
 	}
 	var all []conformance.Result
 	for _, b := range r.Backends {

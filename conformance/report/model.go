@@ -75,7 +75,11 @@ func newTable(r *conformance.Report) table {
 					cells: make([]*conformance.Result, len(r.Backends)),
 				})
 			}
-			t.groups[at.group].rows[at.row].cells[i] = res
+			r := &t.groups[at.group].rows[at.row]
+			r.cells[i] = res
+			if res.Class == conformance.Required {
+				r.class = res.Class // although another backend may be let off
+			}
 		}
 	}
 	return t

@@ -126,10 +126,11 @@ func (p *printer) grid(left []string, leftWidth int, cells [][]string, width int
 	}
 	for y := range height {
 		var b strings.Builder
-		b.WriteString(paintLeft(pad(at(left, y), leftWidth)))
+		text := at(left, y)
+		b.WriteString(paintLeft(text) + padding(text, leftWidth))
 		for i, c := range cells {
-			b.WriteString(strings.Repeat(" ", gap))
-			b.WriteString(paintCell(i, pad(at(c, y), width)))
+			text := at(c, y)
+			b.WriteString(strings.Repeat(" ", gap) + paintCell(i, text) + padding(text, width))
 		}
 		p.line(b.String())
 	}
@@ -202,16 +203,21 @@ func (p *printer) backends(t table) {
 }
 
 // declared says in one line each what gave way, because a green cell that hides
-// a double hold would be a lie.
+// a double hold would be a lie, and what this backend cannot show.
 func (p *printer) declared(t table) {
+	p.brief(t, "Gives way, as declared", func(res *conformance.Result) bool { return res.Verdict == conformance.GivesWay })
+	p.brief(t, "Cannot be shown here, as declared", func(res *conformance.Result) bool { return res.OK() && !res.Verdict.Green() })
+}
+
+func (p *printer) brief(t table, title string, which func(*conformance.Result) bool) {
 	first := true
 	t.each(func(b *conformance.BackendReport, res *conformance.Result) {
-		if res.Verdict != conformance.GivesWay {
+		if !which(res) {
 			return
 		}
 		if first {
 			p.line("")
-			p.line(p.paint("1", "Gives way, as declared"))
+			p.line(p.paint("1", title))
 			first = false
 		}
 		p.wrapped(fmt.Sprintf("  %s on %s: ", clean(res.ID), clean(b.Backend)), firstOf(res.Seen, res.Number, res.Rule))
@@ -221,7 +227,7 @@ func (p *printer) declared(t table) {
 func (p *printer) notGreen(t table) {
 	first := true
 	t.each(func(b *conformance.BackendReport, res *conformance.Result) {
-		if res.Verdict.Green() {
+		if res.OK() {
 			return
 		}
 		if first {
@@ -290,8 +296,10 @@ func (p *printer) wrappedPainted(sgr, label, s string) {
 	}
 }
 
-func pad(s string, width int) string {
-	return s + strings.Repeat(" ", max(0, width-utf8.RuneCountInString(s)))
+func pad(s string, width int) string { return s + padding(s, width) }
+
+func padding(s string, width int) string {
+	return strings.Repeat(" ", max(0, width-utf8.RuneCountInString(s)))
 }
 
 // fold cleans s and breaks it into lines of at most width runes, at spaces

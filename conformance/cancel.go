@@ -82,14 +82,17 @@ func c3(t *trial) {
 	cs := t.clients(3)
 	a, b, c := cs[0], cs[1], cs[2]
 	rounds := t.rounds(1000, 150)
+	if _, ok := t.rig.(Linker); ok && t.profile.Bubble {
+		t.delay(b, Down, t.raceWindow()) // or a grant would arrive in no time
+	}
 	locks, errs := 0, 0
 	t.step("A releases and B is cancelled in the same instant, %d times", rounds)
 	for i := range rounds {
 		h := a.free("c3")
 		ctx, cancel := context.WithCancelCause(t.ctx)
 		next := b.waiting(ctx, "c3")
-		t.sleep(t.raceWindow())
-		d := time.Duration(t.rand(int64(t.raceWindow())))
+		t.sleep(2 * t.raceWindow())
+		d := time.Duration(t.rand(2 * int64(t.raceWindow())))
 		t.each(2, func(j int) {
 			if j == 0 {
 				h.drop()
@@ -184,7 +187,9 @@ func c7(t *trial) {
 	h := a.free("c7")
 	for _, wait := range []time.Duration{0, t.ttl() / 2} {
 		t.step("B waits for A with a patience of %s", short(wait))
-		o := b.acquire(t.ctx, "c7", locker.WithMaxWait(wait))
+		ctx, cancel := context.WithTimeout(t.ctx, wait+2*t.ttl())
+		o := b.acquire(ctx, "c7", locker.WithMaxWait(wait))
+		cancel()
 		var held *locker.HeldError
 		if !errors.As(o.err, &held) {
 			t.broken("patience that is used up is a *HeldError", "it was %v", o.err)

@@ -1,0 +1,423 @@
+package broken
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/lockerlib/locker"
+)
+
+// A tenure is one hold with its levels.
+type tenure struct {
+	c     *client
+	name  string
+	owner string
+	claim *claim
+	ttl   time.Duration
+	token uint64
+
+	mu       sync.Mutex    // guards all below
+	deadline time.Duration // by the client's clock
+	levels   []*lock       // live ones
+	count    int
+	over     error
+	quiet    chan struct{} // closed when nothing is to be renewed
+	unsure   bool          // a release was sent and not answered
+}
+
+// grant makes a lock of an answer. nil, nil asks to claim again.
+func (c *client) grant(caller context.Context, cl *claim, r locker.Request, a answer, sent time.Duration) (locker.Lock, error) {
+	from := sent
+	if c.flaw.deadlineFromReply {
+		from = c.sinceBoot()
+	}
+	t := &tenure{c: c, name: r.Name, owner: r.Owner, claim: cl, ttl: a.ttl, token: a.token, quiet: make(chan struct{})}
+	if c.flaw.echoesTTL {
+		t.ttl = r.TTL
+	}
+	if c.flaw.noTokens {
+		t.token = 0
+	}
+	if c.flaw.shortName {
+		t.name = r.Name[:1]
+	}
+	cl.ttl = a.ttl
+	t.deadline = from + t.valid()
+	if c.sinceBoot() >= t.deadline && !c.flaw.noCheckAfterWait && a.ttl > 0 {
+		return nil, fmt.Errorf("%w: the grant took longer than its lease", locker.ErrUnavailable)
+	}
+	if c.flaw.tokenAfterGrant {
+		if err := c.rpc(caller, 10*time.Second, func() { t.token = c.server.nextToken(r.Name) }); err != nil {
+			return nil, err
+		}
+	}
+	c.mu.Lock()
+	if c.closed {
+		c.mu.Unlock()
+		return nil, locker.ErrClosed
+	}
+	c.holds[key(r)] = t
+	if c.flaw.countResumes {
+		t.count += c.depths[key(r)]
+	}
+	c.mu.Unlock()
+	l := t.enter()
+	if c.flaw.oneTooMany {
+		t.count++
+	}
+	if a.ttl > 0 {
+		c.work.Go(func() { t.keep(caller) })
+	}
+	return l, nil
+}
+
+// valid is how long after its request a lease is certain: less one percent.
+func (t *tenure) valid() time.Duration {
+	if t.c.flaw.deadlineSlips > 0 {
+		return t.ttl + t.c.flaw.deadlineSlips
+	}
+	return t.ttl - t.ttl/100
+}
+
+// keep renews until the tenure is over, and ends it at its deadline.
+func (t *tenure) keep(caller context.Context) {
+	if !t.c.flaw.renewsUnderAcquire {
+		caller = context.Background()
+	}
+	tick := min(50*time.Millisecond, max(t.ttl/50, 1))
+	last := t.c.sinceBoot()
+	for {
+		if wait(caller, t.quiet, min(tick, t.left())) != nil {
+			<-t.quiet
+			return
+		}
+		select {
+		case <-t.quiet:
+			return
+		default:
+		}
+		if t.expired() || t.c.link.dead() && t.c.ctx.Err() != nil {
+			return
+		}
+		if now := t.c.sinceBoot(); now-last >= t.ttl/3 && !t.c.flaw.noRenewal {
+			last = now
+			// Beside the tick, so that a lost answer does not hold up the
+			// deadline.
+			t.c.work.Go(func() {
+				if !t.renew(caller, now) && t.c.flaw.givesUp {
+					t.lose(locker.LostExpired, errGaveUp)
+				}
+			})
+		}
+	}
+}
+
+// renew asks once.
+func (t *tenure) renew(ctx context.Context, sent time.Duration) (answered bool) {
+	found := false
+	err := t.c.rpc(ctx, max(t.ttl/4, 1), func() { found = t.c.server.renew(t.name, t.claim.id, t.ttl) })
+	if err != nil {
+		return false
+	}
+	if t.c.flaw.anyAnswerRenews {
+		found = true
+	}
+	if !found {
+		t.lose(locker.LostEvicted, nil)
+		return true
+	}
+	t.mu.Lock()
+	t.deadline = max(t.deadline, sent+t.valid())
+	if t.c.flaw.tokenMoves {
+		t.token++
+	}
+	t.mu.Unlock()
+	return true
+}
+
+// left is how long it is to the deadline.
+func (t *tenure) left() time.Duration {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return max(t.deadline-t.c.sinceBoot(), 1)
+}
+
+func (t *tenure) expired() bool {
+	t.mu.Lock()
+	over := t.c.sinceBoot() >= t.deadline && t.ttl > 0 && !t.c.flaw.noDeadline
+	t.mu.Unlock()
+	if over {
+		t.lose(locker.LostExpired, nil)
+	}
+	return over
+}
+
+func (t *tenure) lose(reason locker.LostReason, cause error) {
+	t.finish(&locker.LostError{Name: t.name, Token: t.token, Reason: reason, At: time.Now(), Err: cause})
+}
+
+// finish ends every level with err, unless they ended before.
+func (t *tenure) finish(err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.over != nil {
+		return
+	}
+	t.over = err
+	levels := t.levels
+	if t.c.flaw.newestOnly && len(levels) > 0 {
+		levels = levels[len(levels)-1:]
+	}
+	for _, l := range levels {
+		l.end(err)
+	}
+	t.levels = nil
+	t.hush()
+	t.c.forget(t)
+}
+
+// hush stops renewal. mu is held.
+func (t *tenure) hush() {
+	select {
+	case <-t.quiet:
+	default:
+		close(t.quiet)
+	}
+}
+
+func (c *client) forget(t *tenure) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	k := t.name + "\x00" + t.owner
+	if c.holds[k] == t {
+		delete(c.holds, k)
+	}
+	if c.flaw.countResumes {
+		c.depths[k] = max(0, t.count)
+	}
+	if seat := c.seats[t.name]; seat != nil {
+		select {
+		case <-seat:
+		default:
+		}
+	}
+}
+
+// enter adds a level.
+func (t *tenure) enter() *lock {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.over != nil {
+		return nil
+	}
+	l := &lock{t: t, token: t.token, ttl: t.ttl, done: make(chan struct{})}
+	if t.c.flaw.bornClosed {
+		close(l.done)
+		l.closed = true
+	}
+	if t.c.flaw.tokenPerLevel {
+		l.token += uint64(len(t.levels))
+	}
+	t.levels = append(t.levels, l)
+	t.count++
+	return l
+}
+
+// reenter enters a live hold of the same owner.
+func (c *client) reenter(r locker.Request) locker.Lock {
+	c.mu.Lock()
+	t := c.holds[key(r)]
+	for _, other := range c.holds {
+		if c.flaw.anyoneEnters && other.name == r.Name {
+			t = other
+		}
+	}
+	c.mu.Unlock()
+	if c.flaw.identityEnters {
+		if l := c.enterByIdentity(r); l != nil {
+			return l
+		}
+	}
+	if t == nil || r.Owner == "" && !c.flaw.anyoneEnters || t.expired() {
+		return nil
+	}
+	l := t.enter()
+	if l == nil {
+		return nil
+	}
+	if c.flaw.ttlPerLevel {
+		l.ttl = r.TTL
+	}
+	if c.flaw.leasePerLevel {
+		c.server.mu.Lock()
+		if held := c.server.find(r.Name, t.claim.id); held != nil {
+			held.expires = held.expires.Add(t.ttl)
+		}
+		c.server.mu.Unlock()
+	}
+	return l
+}
+
+// enterByIdentity lets a Locker in that has the same identity as the holder.
+func (c *client) enterByIdentity(r locker.Request) locker.Lock {
+	c.server.mu.Lock()
+	defer c.server.mu.Unlock()
+	q := c.server.queues[r.Name]
+	if len(q) == 0 || q[0].identity != c.cfg.Identity || q[0].client == c.id || r.Owner == "" || q[0].owner != r.Owner {
+		return nil
+	}
+	t := &tenure{c: c, name: r.Name, owner: r.Owner, claim: q[0], ttl: q[0].ttl, token: q[0].token, quiet: make(chan struct{}), deadline: c.sinceBoot() + q[0].ttl}
+	return t.enter()
+}
+
+// A lock is one level.
+type lock struct {
+	t     *tenure
+	token uint64
+	ttl   time.Duration
+	done  chan struct{}
+
+	mu     sync.Mutex // guards all below
+	closed bool
+	err    error
+	sent   bool
+}
+
+func (l *lock) end(err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.err == nil {
+		l.err = err
+	}
+	if !l.closed || l.t.c.flaw.closesTwice {
+		l.closed = true
+		close(l.done)
+	}
+}
+
+func (l *lock) Name() string  { return l.t.name }
+func (l *lock) Owner() string { return l.t.owner }
+func (l *lock) Token() uint64 {
+	if l.t.c.flaw.tokenMoves {
+		l.t.mu.Lock()
+		defer l.t.mu.Unlock()
+		return l.t.token
+	}
+	return l.token
+}
+func (l *lock) TTL() time.Duration { return l.ttl }
+
+func (l *lock) Deadline() time.Time {
+	l.t.mu.Lock()
+	defer l.t.mu.Unlock()
+	return time.Now().Add(l.t.deadline - l.t.c.sinceBoot())
+}
+
+func (l *lock) Done() <-chan struct{} {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.t.c.flaw.freshDone && l.closed {
+		return make(chan struct{})
+	}
+	return l.done
+}
+
+func (l *lock) Err() error {
+	l.t.expired()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.err
+}
+
+// Release ends this level, and frees the name with the last one.
+func (l *lock) Release(ctx context.Context) error {
+	if ctx == nil {
+		return fmt.Errorf("%w: the context is nil", locker.ErrInvalid)
+	}
+	f, t := l.t.c.flaw, l.t
+	if f.releaseNeedsCtx && ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err := l.Err(); err != nil {
+		return l.again(err)
+	}
+	t.mu.Lock()
+	ended := t.over != nil
+	if !ended {
+		t.count--
+		for i, other := range t.levels {
+			if other == l {
+				t.levels = append(t.levels[:i:i], t.levels[i+1:]...)
+				break
+			}
+		}
+		l.end(locker.ErrReleased)
+	}
+	last := t.count <= 0 || f.firstFreesAll
+	if last && !f.renewsOn && !ended {
+		t.hush()
+	}
+	t.mu.Unlock()
+	switch {
+	case ended:
+		return l.again(l.Err())
+	case !last:
+		return nil
+	}
+	err := t.free(ctx)
+	if f.releaseSaysLost {
+		return &locker.LostError{Name: t.name, Reason: locker.LostExpired}
+	}
+	return err
+}
+
+// again answers a Release of a level that is over.
+func (l *lock) again(err error) error {
+	f, t := l.t.c.flaw, l.t
+	if f.closesTwice && errors.Is(err, locker.ErrLost) {
+		l.end(err)
+	}
+	if f.errChanges {
+		l.mu.Lock()
+		l.err = locker.ErrReleased
+		l.mu.Unlock()
+		return err
+	}
+	if f.releasesByName || f.releasesByClient || f.releasesByPrefix || f.secondIsSent {
+		_ = t.free(context.Background())
+	}
+	if f.secondIsSilent {
+		return nil
+	}
+	return err
+}
+
+// free removes the claim: at once, or in the background if that is not
+// answered.
+func (t *tenure) free(ctx context.Context) error {
+	f := t.c.flaw
+	if !f.renewsOn {
+		t.c.forget(t)
+	}
+	if ctx.Err() != nil {
+		ctx = context.WithoutCancel(ctx)
+	}
+	found := false
+	err := t.c.rpc(ctx, t.ttl/3+1, func() { found = t.c.server.release(t.name, t.claim.id, t.c.id, t.c.cfg.Identity, false) })
+	if err != nil {
+		if f.resumesRenewal {
+			_ = t.c.rpc(ctx, t.ttl, func() { t.c.server.renew(t.name, t.claim.id, t.ttl) })
+			t.c.work.Go(func() { t.c.haunt(t.name, t.claim) })
+			return err
+		}
+		t.c.undo(t.name, t.claim)
+		return fmt.Errorf("%w: the release was not answered", locker.ErrUnavailable)
+	}
+	if !found && (!f.releasesByName || f.tellsLost) {
+		return &locker.LostError{Name: t.name, Token: t.token, Reason: locker.LostEvicted, At: time.Now()}
+	}
+	return nil
+}

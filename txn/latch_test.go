@@ -58,6 +58,7 @@ func TestLatchesGiveUp(t *testing.T) {
 		l.try([]string{"a"})
 		behind := make(chan bool)
 		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
 		for _, wait := range []func() bool{
 			func() bool { return l.wait(t.Context(), []string{"a", "b"}, time.Second) },
 			func() bool { return l.wait(ctx, []string{"a", "b"}, time.Hour) },

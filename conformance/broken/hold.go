@@ -142,6 +142,9 @@ func (t *tenure) renew(ctx context.Context, sent time.Duration) (answered bool) 
 func (t *tenure) left() time.Duration {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.c.flaw.noDeadline {
+		return t.ttl
+	}
 	return max(t.deadline-t.c.sinceBoot(), 1)
 }
 

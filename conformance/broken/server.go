@@ -31,12 +31,13 @@ type server struct {
 	tokens  map[string]uint64
 	last    map[string]string // who held each name last
 	store   map[string]entry  // of the locks of tutorials
+	undone  map[string]bool   // claims that must come to nothing
 	residue []string          // what flawed code leaves behind
 	closed  bool              // a caller's client that flawed code closed
 }
 
 func newServer(f *flaw) *server {
-	return &server{flaw: f, queues: make(map[string][]*claim), tokens: make(map[string]uint64), last: make(map[string]string), store: make(map[string]entry)}
+	return &server{flaw: f, queues: make(map[string][]*claim), tokens: make(map[string]uint64), last: make(map[string]string), store: make(map[string]entry), undone: make(map[string]bool)}
 }
 
 // settle drops the claims that ran out, and grants the name to whoever is first
@@ -133,7 +134,7 @@ func (s *server) claim(name string, c *claim, try, mayCreate bool) answer {
 	q := s.queues[name]
 	have := s.find(name, c.id)
 	switch {
-	case have == nil && !mayCreate:
+	case s.undone[c.id], have == nil && !mayCreate:
 		return answer{}
 	case have == nil && try && len(q) > 0 && !s.flaw.tryGrants:
 		if s.flaw.leaseLeftByTry {
@@ -211,6 +212,9 @@ func (s *server) release(name, id, client, identity string, onlyWaiting bool) (f
 			s.flaw.releasesByClient && c.token != 0 && c.client == client ||
 			s.flaw.releasesByPrefix && c.token != 0 && strings.HasPrefix(c.identity, identity)
 	})
+	if !s.flaw.sharesByClient {
+		s.undone[id] = true // a claim with this ID may still be on its way
+	}
 	if i < 0 || onlyWaiting && q[i].token != 0 {
 		return false
 	}

@@ -97,7 +97,7 @@ func owners() []spoiledLock {
 		{"compares the client", "A release removes whatever hold the client has.", "O3", "refused", flaw{releasesByClient: true}},
 		{"lost answer, old life", "A release whose answer was lost goes back to renewing.", "O4", "free by one TTL and the slack", flaw{resumesRenewal: true, renewalRevives: true}},
 		{"blind retry", "A claim that was not answered is sent again under a new ID.", "O5", "one's own claim", flaw{freshIDs: true, ghost: true}},
-		{"compares prefixes", "A release removes a hold of a client whose name begins with its own.", "O6", "whose hold was gone, released", flaw{releasesByPrefix: true}},
+		{"compares prefixes", "A release removes a hold of a client whose name begins with its own.", "O6", "a held name is refused", flaw{releasesByPrefix: true}},
 		{"breaks anybody", "Break does not look at the token.", "O7", "token that is not current", flaw{breaksAny: true}},
 	}
 }

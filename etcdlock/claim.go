@@ -174,6 +174,7 @@ func (b *backend) claimAnswered(c *claim, l *lease, q queueView, v view, value s
 		}
 		c.mod, c.lease = v.revision, l
 	case v.undone:
+		b.forget(c)
 		return driver.Answer{}, false, errUndone
 	case v.own != nil:
 		// It is there, perhaps by an earlier request whose answer was lost.

@@ -9,6 +9,12 @@ import (
 	"github.com/lockerlib/locker"
 )
 
+// OnClose sets what Close calls after every hold has ended and was freed, and
+// before the backend is closed: for what a backend's Locker took beside the
+// engine. It must return when its context ends. Call it before the Locker is
+// given away.
+func (l *Locker) OnClose(f func(context.Context)) { l.onClose = f }
+
 // Close implements locker.Locker.
 func (l *Locker) Close() error {
 	if err := l.usable(); err != nil {
@@ -59,6 +65,9 @@ func (l *Locker) close() error {
 	}
 	bctx, bcancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer bcancel()
+	if l.onClose != nil {
+		l.onClose(bctx)
+	}
 	if err := l.backend.Close(bctx); err != nil {
 		return fmt.Errorf("locker: close: %w", err)
 	}

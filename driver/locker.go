@@ -49,6 +49,7 @@ type Locker struct {
 	closing, halt              context.Context
 	beginClosing, beginHalting context.CancelFunc
 
+	onClose   func(context.Context)
 	closeOnce sync.Once
 	closeErr  error
 }

@@ -84,7 +84,9 @@ func newLocker(cfg locker.Config, client *clientv3.Client, s settings, owned boo
 	} else {
 		b = newBackend(client, s.keys, s.clock, cfg.Logger, owned)
 	}
-	return &Locker{Locker: driver.New(cfg, b, s.clock), client: client, prefix: s.keys.prefix}, nil
+	l := &Locker{Locker: driver.New(cfg, b, s.clock), client: client, prefix: s.keys.prefix}
+	l.OnClose(l.closeStore)
+	return l, nil
 }
 
 // closeClient closes a client that this package made. The end of its context,

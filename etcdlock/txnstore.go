@@ -42,17 +42,16 @@ func (l *Locker) TxnStore() (txn.Store, error) {
 	return l.txn.store, nil
 }
 
-// Close implements locker.Locker.
-func (l *Locker) Close() error {
+// closeStore gives back what the store took.
+func (l *Locker) closeStore(ctx context.Context) {
 	l.txn.mu.Lock()
 	store := l.txn.store
 	l.txn.closed = true
 	l.txn.mu.Unlock()
-	if store != nil {
-		// First, because the engine may close the client.
-		ctx, cancel := context.WithTimeout(context.Background(), storeCloseTimeout)
-		_ = store.Close(ctx) // what is left has a lease of its own
-		cancel()
+	if store == nil {
+		return
 	}
-	return l.Locker.Close()
+	ctx, cancel := context.WithTimeout(ctx, storeCloseTimeout)
+	defer cancel()
+	_ = store.Close(ctx) // what is left has a lease of its own
 }

@@ -143,8 +143,10 @@ func awaitExit(ctx context.Context, d *client.Client, id string, ended chan<- st
 	select {
 	case <-wait.Result:
 		close(ended)
-	case <-wait.Error:
-		// Cancelled, or the daemon is gone: the timeout will tell.
+	case err := <-wait.Error:
+		if errdefs.IsNotFound(err) {
+			close(ended)
+		} // else cancelled, or the daemon is gone: the timeout will tell
 	}
 }
 

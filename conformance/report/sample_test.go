@@ -87,6 +87,7 @@ func sample() *conformance.Report {
 		r.Verdict, r.Number = conformance.StaleClaim, "0 keys"
 		r.Seen = "declared to leave a key, and left none"
 	})
+	set(2, "L3", func(r *conformance.Result) { r.Events = evictionEvents() })
 	set(2, "F1", func(r *conformance.Result) { r.Events = manyEvents(3000) })
 	set(0, "Z5", func(r *conformance.Result) {
 		r.Verdict, r.Number, r.Events = conformance.Refuses, "ErrInvalid", nil
@@ -129,6 +130,17 @@ func overlapEvents() []conformance.Event {
 		{At: 4400 * ms, Client: "B", Kind: kindRelease, Name: "job", Token: 128},
 		{At: 4450 * ms, Client: "C", Kind: kindAcquire, Name: hostile, Token: 192},
 		{At: 4700 * ms, Client: "C", Kind: kindRelease, Name: hostile, Token: 192},
+	}
+}
+
+func evictionEvents() []conformance.Event {
+	return []conformance.Event{
+		{At: 5 * ms, Client: "A", Kind: kindAcquire, Name: "job", Token: 64},
+		{At: 20 * ms, Client: "A", Kind: kindFault, Name: "job", Token: 64, Text: "evicted on the server"},
+		{At: 25 * ms, Client: "B", Kind: kindAcquire, Name: "job", Token: 128},
+		{At: 600 * ms, Client: "A", Kind: kindLost, Name: "job", Token: 64},
+		{At: 2000 * ms, Client: "A", Kind: kindRelease, Name: "job", Token: 64},
+		{At: 2600 * ms, Client: "B", Kind: kindRelease, Name: "job", Token: 128},
 	}
 }
 

@@ -84,13 +84,15 @@ func read(events []conformance.Event) story {
 		case kindLost:
 			s.lose(e)
 		case kindFault:
+			f := fault{client: e.Client, text: e.Text, from: e.At, to: s.end}
 			switch {
 			case isCrash(e):
 				s.crash(e)
 			case e.Name != "" && e.Token != 0:
 				s.take(e)
+				f.to, f.healed = e.At, true // it happened, and nothing lasts but its effect
 			}
-			s.faults = append(s.faults, fault{client: e.Client, text: e.Text, from: e.At, to: s.end})
+			s.faults = append(s.faults, f)
 		case kindCrash:
 			s.crash(e)
 			s.faults = append(s.faults, fault{client: e.Client, text: firstOf(e.Text, "crash"), from: e.At, to: s.end})

@@ -60,6 +60,7 @@ type mark struct {
 	Anchor string // of the text: start, middle, end
 	Y, H   int
 	TextX  string
+	TextY  int
 }
 
 // Bottom is where the mark ends.
@@ -166,7 +167,7 @@ func (t *timeline) draw(s story, clashes []clash, events []conformance.Event, fr
 		t.Lanes = append(t.Lanes, l)
 	}
 	for i := range t.Faults {
-		t.Faults[i].Y, t.Faults[i].H = 0, y-laneGap
+		t.Faults[i].Y, t.Faults[i].H, t.Faults[i].TextY = 0, y-laneGap, 13
 	}
 	if len(clashes) > 0 {
 		for _, c := range clashes {
@@ -237,6 +238,9 @@ func (s *story) lane(sc scale, client string, named bool) lane {
 		}
 	}
 	l.H = labelHeight + max(len(rows), 1)*(barHeight+barGap)
+	if len(l.Faults) > 0 {
+		l.H += faultHeight // their texts, where no name and no bar is
+	}
 	return l
 }
 
@@ -250,6 +254,7 @@ func (l *lane) place(y int) {
 	}
 	for i := range l.Faults {
 		l.Faults[i].Y, l.Faults[i].H = y, l.H
+		l.Faults[i].TextY = y + l.H - 5
 	}
 	for i := range l.Notes {
 		l.Notes[i].Y, l.Notes[i].H = y+labelHeight, l.H-labelHeight
@@ -295,9 +300,12 @@ func newBar(sc scale, st stretch, class string, row int, named bool) bar {
 func faultMark(sc scale, f fault) mark {
 	m := mark{X: sc.x(f.from), W: sc.w(f.from, f.to), Text: firstOf(f.text, "fault")}
 	m.Title = fmt.Sprintf("%s at %s", m.Text, clock(f.from))
-	if f.healed {
+	switch {
+	case f.to == f.from:
+		m.W = "0"
+	case f.healed:
 		m.Title = fmt.Sprintf("%s from %s to %s (%s)", m.Text, clock(f.from), clock(f.to), span(f.to-f.from))
-	} else {
+	default:
 		m.Title += ", not healed"
 	}
 	// The label begins at the band and may run over its end, but not over the

@@ -217,16 +217,6 @@ func (l *Locker) ask(ctx context.Context, name string, request func(context.Cont
 	return err
 }
 
-// requestContext bounds a request by ctx, by timeout, and by the end of base.
-func (l *Locker) requestContext(ctx, base context.Context, timeout time.Duration) (context.Context, context.CancelFunc) {
-	rctx, cancel := context.WithTimeout(ctx, timeout)
-	stop := context.AfterFunc(base, cancel)
-	return rctx, func() {
-		stop()
-		cancel()
-	}
-}
-
 func closedError(name string) error {
 	if name == "" {
 		return locker.ErrClosed

@@ -250,9 +250,7 @@ func (c *client) undo(name string, cl *claim) {
 		until := time.Now().Add(cl.ttl)
 		for time.Now().Before(until) {
 			ctx, cancel := context.WithTimeout(context.Background(), cl.ttl/3+1)
-			err := c.link.call(ctx, c.server, func() {
-				c.server.release(name, cl.id, c.id, c.cfg.Identity, c.flaw.leavesQueueOnly)
-			})
+			err := c.link.call(ctx, c.server, func() { c.server.undo(name, cl.id) })
 			cancel()
 			if err == nil || c.link.dead() {
 				return

@@ -195,9 +195,22 @@ func (s *server) renew(name, id string, ttl time.Duration) (found bool) {
 	return true
 }
 
-// release removes a claim. Only if waiting is for those who mean to leave the
-// queue and nothing else.
-func (s *server) release(name, id, client, identity string, onlyWaiting bool) (found bool) {
+// undo removes a claim that came to nothing.
+func (s *server) undo(name, id string) {
+	s.remove(name, func(c *claim) bool { return c.id == id && (c.token == 0 || !s.flaw.leavesQueueOnly) }, id)
+}
+
+// release removes a hold.
+func (s *server) release(name, id, client, identity string) (found bool) {
+	return s.remove(name, func(c *claim) bool {
+		return c.id == id ||
+			s.flaw.releasesByName && c.token != 0 ||
+			s.flaw.releasesByClient && c.token != 0 && c.client == client ||
+			s.flaw.releasesByPrefix && c.token != 0 && strings.HasPrefix(c.identity, identity)
+	}, id)
+}
+
+func (s *server) remove(name string, match func(*claim) bool, id string) (found bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	name = s.flaw.mapName(name)
@@ -206,16 +219,11 @@ func (s *server) release(name, id, client, identity string, onlyWaiting bool) (f
 		return true
 	}
 	q := s.queues[name]
-	i := slices.IndexFunc(q, func(c *claim) bool {
-		return c.id == id ||
-			s.flaw.releasesByName && c.token != 0 ||
-			s.flaw.releasesByClient && c.token != 0 && c.client == client ||
-			s.flaw.releasesByPrefix && c.token != 0 && strings.HasPrefix(c.identity, identity)
-	})
+	i := slices.IndexFunc(q, match)
 	if !s.flaw.sharesByClient {
 		s.undone[id] = true // a claim with this ID may still be on its way
 	}
-	if i < 0 || onlyWaiting && q[i].token != 0 {
+	if i < 0 {
 		return false
 	}
 	wasHeld, ours := q[i].token != 0, q[i].id == id

@@ -32,9 +32,9 @@ compare: deps ## show what each backend guarantees: a matrix here, report.html a
 
 .PHONY: test
 test: deps race ## test both modules with real servers and the race detector
-	cd testbed && $(WITH_SERVERS) sh -ec ' \
-		(cd .. && $(GO) test $(RACE) -p $(PARALLEL) -timeout 20m $(ARGS) ./...) && \
-		$(GO) test $(RACE) -p $(PARALLEL) -timeout 30m $(ARGS) ./...'
+	cd testbed && $(WITH_SERVERS) sh -c ' \
+		(cd .. && $(GO) test $(RACE) -p $(PARALLEL) -timeout 20m $(ARGS) ./...); root=$$?; \
+		$(GO) test $(RACE) -p $(PARALLEL) -timeout 30m $(ARGS) ./... && exit $$root'
 
 # The race detector is a part of the promise, so that its absence is said, and
 # is a failure where it must not be missing.

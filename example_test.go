@@ -48,7 +48,7 @@ func Example() {
 	ctx := context.Background()
 	l, err := locker.Open(ctx, "mem://readme")
 	if err != nil {
-		log.Fatal(err)
+		log.Panic(err)
 	}
 	defer l.Close()
 	err = sendInvoices(ctx, l)
@@ -67,7 +67,7 @@ func Example_lost() {
 	server := memlock.NewServer()
 	l, err := server.Open()
 	if err != nil {
-		log.Fatal(err)
+		log.Panic(err)
 	}
 	defer l.Close()
 	err = locker.Do(ctx, l, "invoices", func(ctx context.Context, _ locker.Lock) error {
@@ -91,7 +91,7 @@ func ExampleDo() {
 	ctx := context.Background()
 	l, err := memlock.NewServer().Open()
 	if err != nil {
-		log.Fatal(err)
+		log.Panic(err)
 	}
 	defer l.Close()
 	err = locker.Do(ctx, l, "greeting", func(_ context.Context, lock locker.Lock) error {
@@ -99,7 +99,7 @@ func ExampleDo() {
 		return nil
 	})
 	if err != nil {
-		log.Fatal(err)
+		log.Panic(err)
 	}
 	// Output: holding greeting for at least 15s
 }
@@ -109,12 +109,12 @@ func ExampleTryDo() {
 	server := memlock.NewServer()
 	a, err := server.Open()
 	if err != nil {
-		log.Fatal(err)
+		log.Panic(err)
 	}
 	defer a.Close()
 	b, err := server.Open()
 	if err != nil {
-		log.Fatal(err)
+		log.Panic(err)
 	}
 	defer b.Close()
 
@@ -132,7 +132,7 @@ func ExampleTryDo() {
 func ExampleReentrant() {
 	l, err := memlock.NewServer().Open()
 	if err != nil {
-		log.Fatal(err)
+		log.Panic(err)
 	}
 	defer l.Close()
 	inner := func(ctx context.Context) error {
@@ -146,7 +146,7 @@ func ExampleReentrant() {
 		return inner(ctx) // enters the hold that is there, instead of waiting for it
 	})
 	if err != nil {
-		log.Fatal(err)
+		log.Panic(err)
 	}
 	// Output: inside, twice
 }
@@ -155,7 +155,7 @@ func ExampleInspect() {
 	ctx := context.Background()
 	l, err := memlock.NewServer().Open(locker.WithIdentity("machine 7"))
 	if err != nil {
-		log.Fatal(err)
+		log.Panic(err)
 	}
 	defer l.Close()
 	err = locker.Do(ctx, l, "backup", func(ctx context.Context, lock locker.Lock) error {
@@ -168,7 +168,7 @@ func ExampleInspect() {
 		return nil
 	}, locker.WithMetadata("backup of disk 3"))
 	if err != nil {
-		log.Fatal(err)
+		log.Panic(err)
 	}
 	_, err = locker.Inspect(ctx, l, "backup")
 	fmt.Println(errors.Is(err, locker.ErrNotHeld))
@@ -183,25 +183,25 @@ func ExampleBreak() {
 	server := memlock.NewServer()
 	stuck, err := server.Open()
 	if err != nil {
-		log.Fatal(err)
+		log.Panic(err)
 	}
 	defer stuck.Close()
 	operator, err := server.Open()
 	if err != nil {
-		log.Fatal(err)
+		log.Panic(err)
 	}
 	defer operator.Close()
 
 	lock, err := stuck.Acquire(ctx, "backup")
 	if err != nil {
-		log.Fatal(err)
+		log.Panic(err)
 	}
 	status, err := locker.Inspect(ctx, operator, "backup")
 	if err != nil {
-		log.Fatal(err)
+		log.Panic(err)
 	}
 	if err := locker.Break(ctx, operator, "backup", status.Holder.Token); err != nil {
-		log.Fatal(err)
+		log.Panic(err)
 	}
 	<-lock.Done() // the holder is told
 	fmt.Println(errors.Is(lock.Err(), locker.ErrLost))
@@ -217,18 +217,18 @@ func ExampleAfterLoss() {
 	server := memlock.NewServer()
 	l, err := server.Open()
 	if err != nil {
-		log.Fatal(err)
+		log.Panic(err)
 	}
 	defer l.Close()
 	lock, err := l.Acquire(ctx, "migration")
 	if err != nil {
-		log.Fatal(err)
+		log.Panic(err)
 	}
 	told := make(chan error)
 	stop := locker.AfterLoss(lock, func(err error) { told <- err })
 	defer stop()
 	if err := server.Evict("migration"); err != nil {
-		log.Fatal(err)
+		log.Panic(err)
 	}
 	fmt.Println(errors.Is(<-told, locker.ErrLost))
 	// Output: true

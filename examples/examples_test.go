@@ -42,7 +42,7 @@ func unique() string { return strconv.FormatInt(time.Now().UnixNano(), 36) }
 func build(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
-	cmd := exec.CommandContext(t.Context(), filepath.Join(runtime.GOROOT(), "bin", "go"), "build", "-o", dir, "./...")
+	cmd := exec.CommandContext(t.Context(), "go", "build", "-o", dir, "./...")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}

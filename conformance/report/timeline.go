@@ -350,7 +350,11 @@ func ticks(sc scale, end time.Duration) []mark {
 		step = time.Duration(float64(step) * factor)
 	}
 	var list []mark
-	for d := (sc.from + step - 1) / step * step; d <= end; d += step {
+	first := sc.from.Truncate(step)
+	if first < sc.from {
+		first += step
+	}
+	for d := first; d <= end; d += step {
 		m := mark{X: sc.x(d), Text: clock(d), Anchor: "middle"}
 		switch p := sc.part(d); {
 		case p < 4:

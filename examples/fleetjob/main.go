@@ -86,14 +86,14 @@ func nightly(ctx context.Context, l locker.Locker, books *ledger, day string, wo
 }
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	if err := run(ctx); err != nil {
+	if err := run(); err != nil {
 		log.Fatal(err)
 	}
 }
 
-func run(ctx context.Context) (err error) {
+func run() (err error) {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
 	l, err := locker.Open(ctx, os.Getenv("LOCKER_URL"))
 	if err != nil {
 		return err

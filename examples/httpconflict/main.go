@@ -68,14 +68,14 @@ func handler(l locker.Locker, shut func(ctx context.Context, id string, token ui
 }
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	if err := run(ctx); err != nil {
+	if err := run(); err != nil {
 		log.Fatal(err)
 	}
 }
 
-func run(ctx context.Context) (err error) {
+func run() (err error) {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
 	l, err := locker.Open(ctx, os.Getenv("LOCKER_URL"))
 	if err != nil {
 		return err
@@ -94,8 +94,7 @@ func run(ctx context.Context) (err error) {
 			}
 		}),
 	}
-	stop := context.AfterFunc(ctx, func() { _ = server.Close() })
-	defer stop()
+	defer context.AfterFunc(ctx, func() { _ = server.Close() })()
 	log.Printf("listening on %s", server.Addr)
 	if err := server.ListenAndServe(); !errors.Is(err, http.ErrServerClosed) {
 		return err

@@ -50,14 +50,14 @@ func pause(ctx context.Context, d time.Duration) {
 }
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	if err := run(ctx); err != nil {
+	if err := run(); err != nil {
 		log.Fatal(err)
 	}
 }
 
-func run(ctx context.Context) (err error) {
+func run() (err error) {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
 	l, err := locker.Open(ctx, os.Getenv("LOCKER_URL"))
 	if err != nil {
 		return err

@@ -166,7 +166,7 @@ func (c *comparison) verify(ctx context.Context, o options, found map[string]had
 			return nil, fmt.Errorf("%s: %w", t.key, err)
 		}
 		if closer, ok := m.(io.Closer); ok {
-			defer closer.Close() // connections that were only read from
+			defer func() { _ = closer.Close() }() // connections that were only read from
 		}
 		columns = append(columns, &column{target: t, maker: m})
 	}

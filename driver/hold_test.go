@@ -411,3 +411,33 @@ func TestRenewalsPerTTL(t *testing.T) {
 		}
 	})
 }
+
+// A renewal of a waiter that is answered after the waiter was granted the name
+// says "queued", which is about the past.
+func TestGrantPushedWhileARenewalIsAnswered(t *testing.T) {
+	bubble(t, func(t *testing.T, ctx context.Context) {
+		s := newServer()
+		a, b := s.open(t), s.openPushing(t)
+		hold := must(t, a, "x", locker.WithTTL(time.Hour))
+		w := background(func() (locker.Lock, error) { return b.Acquire(ctx, "x", locker.WithTTL(9*time.Second)) })
+		synctest.Wait()
+		s.onAfter(func(op, _ string) error {
+			if op == "renew" {
+				time.Sleep(time.Second) // after it was carried out
+			}
+			return nil
+		})
+		time.Sleep(3 * time.Second)
+		if err := hold.Release(ctx); err != nil {
+			t.Fatal(err)
+		}
+		r := <-w
+		if r.err != nil {
+			t.Fatal(r.err)
+		}
+		time.Sleep(2 * time.Second)
+		if err := r.lock.Release(ctx); err != nil {
+			t.Fatal(err)
+		}
+	})
+}

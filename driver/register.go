@@ -385,7 +385,9 @@ func (t *ticket) renewed(ans Answer, sent time.Duration) {
 		t.pushed = ans.Tenure
 		l.register.extend(t)
 		t.notify()
-	case ans.State == Queued && !held:
+	case ans.State == Queued:
+		// A hold never goes back to waiting: if it holds by now, the grant was
+		// pushed while this answer was on its way.
 		t.confirm(sent, now)
 		l.register.extend(t)
 	case sent > t.from || ans.Reason != 0:

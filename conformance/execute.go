@@ -75,6 +75,7 @@ func declared(r Result, p Profile) Result {
 		r.Verdict = StaleClaim
 		r.Expected = "a counter-example, because it is declared: " + why
 		r.Seen = "the rule held"
+	default: // what was not shown says nothing about the claim
 	}
 	return r
 }

@@ -8,13 +8,13 @@ import (
 	"github.com/lockerlib/locker"
 )
 
-// cut cuts the link of c. The function that it returns proves that the cut
+// cut cuts the link of c both ways. The function that it returns proves that the cut
 // bites, and ends the check as not shown if it does not; the proof itself runs
 // meanwhile, so that it costs the check no time.
-func (t *trial) cut(c *client, d Direction) (proved func()) {
-	t.power("cut a link", t.rig.(Linker).Cut(c.Locker, d))
-	t.event(c.label, "fault", "", 0, "link cut "+d.String())
-	t.step("the link of %s is cut (%s)", c.label, d)
+func (t *trial) cut(c *client) (proved func()) {
+	t.power("cut a link", t.rig.(Linker).Cut(c.Locker, Both))
+	t.event(c.label, "fault", "", 0, "link cut")
+	t.step("the link of %s is cut both ways", c.label)
 	return t.canary(c, "the cut")
 }
 

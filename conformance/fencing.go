@@ -97,7 +97,7 @@ func f4(t *trial) {
 
 	t.step("A, who holds, is cut off; B acquires and writes; then A writes")
 	h := a.free("f4")
-	proved := t.cut(a, Both)
+	proved := t.cut(a)
 	g := b.within(t.freed(h.TTL()), "the name of a client that is cut off is free by one TTL and the slack", "f4")
 	t.late(h, g)
 	proved()

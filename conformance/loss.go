@@ -49,7 +49,7 @@ func l1(t *trial) {
 	})
 	t.sleep(t.ttl() / 2)
 	h.held("before the cut")
-	proved := t.cut(a, Both)
+	proved := t.cut(a)
 	lost := h.lost(t.freed(h.TTL()), "a holder that is cut off is told by its Deadline")
 	told := time.Now()
 	proved()
@@ -101,7 +101,7 @@ func l2(t *trial) {
 	if err := h.Err(); !errors.Is(err, locker.ErrLost) {
 		t.broken("a process that was stopped for too long never believes to hold", "its first Err after it ran again was %v, while B held", err)
 	}
-	h.lost(100*time.Millisecond+t.slop(), "Done closes within 100 ms after the process runs again")
+	_ = h.lost(100*time.Millisecond+t.slop(), "Done closes within 100 ms after the process runs again")
 	g.held("after the other process ran again")
 	g.drop()
 }
@@ -112,7 +112,7 @@ func l3(t *trial) {
 	h := a.free("l3")
 	t.evict(h)
 	began := time.Now()
-	h.lost(t.ttl()+t.slop(), "an evicted holder is told by the next renewal")
+	_ = h.lost(t.ttl()+t.slop(), "an evicted holder is told by the next renewal")
 	t.measured("told in %s", short(time.Since(began)))
 	g := b.within(t.freed(t.ttl()), "an evicted name can be acquired", "l3")
 	t.step("B holds the name for two TTLs beside the evicted A")
@@ -139,13 +139,13 @@ func l4(t *trial) {
 		t.broken("Release of a lost hold says ErrLost", "it said %v", err)
 	}
 	t.each(4, func(int) { _ = h.release() })
-	if again := h.Err(); again != first {
+	if again := h.Err(); again != first { //nolint:errorlint // it must be the very same error
 		t.broken("Err stays the same for ever", "it was %v, and then %v", first, again)
 	}
 	if err := a.Close(); err != nil && !errors.Is(err, locker.ErrClosed) {
 		t.step("Close said %v", err)
 	}
-	if again := h.Err(); again != first {
+	if again := h.Err(); again != first { //nolint:errorlint // it must be the very same error
 		t.broken("Err stays the same for ever", "it was %v, and %v after Close", first, again)
 	}
 }
@@ -188,5 +188,5 @@ func l6(t *trial) {
 	if err := h.Err(); !errors.Is(err, locker.ErrLost) {
 		t.broken("Err knows of the suspension at once", "it was %v", err)
 	}
-	h.lost(100*time.Millisecond+t.slop(), "Done closes within 100 ms after the machine resumes")
+	_ = h.lost(100*time.Millisecond+t.slop(), "Done closes within 100 ms after the machine resumes")
 }

@@ -82,7 +82,7 @@ func o3(t *trial) {
 		t.broken("a second release says ErrReleased", "it said %v", err)
 	}
 	t.evict(second)
-	second.lost(t.ttl()+t.slop(), "an evicted holder is told by the next renewal")
+	_ = second.lost(t.ttl()+t.slop(), "an evicted holder is told by the next renewal")
 	third := a.within(t.freed(t.ttl()), "a client whose hold was evicted can acquire again", "o3")
 	t.step("A releases its second, lost handle while it holds anew")
 	err = second.release()

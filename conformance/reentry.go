@@ -167,7 +167,7 @@ func r6(t *trial) {
 	t.evict(levels[0])
 	t.step("A, at depth 3, loses the name")
 	for i := range levels {
-		levels[i].lost(t.ttl()+t.slop(), "a loss ends every level")
+		_ = levels[i].lost(t.ttl()+t.slop(), "a loss ends every level")
 	}
 	for _, h := range levels {
 		if err := h.release(); !errors.Is(err, locker.ErrLost) {
@@ -188,7 +188,7 @@ func r8(t *trial) {
 	a, b := t.pair()
 	levels := a.enter("r8", "owner", 3)
 	t.evict(levels[0])
-	levels[0].lost(t.ttl()+t.slop(), "a loss ends every level")
+	_ = levels[0].lost(t.ttl()+t.slop(), "a loss ends every level")
 	t.step("the same owner acquires again after the loss")
 	h := a.within(t.freed(t.ttl()), "an owner whose hold was evicted can acquire again", "r8", locker.WithReentry("owner"))
 	if h.Token() <= levels[0].Token() {

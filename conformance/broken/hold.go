@@ -24,7 +24,6 @@ type tenure struct {
 	count    int
 	over     error
 	quiet    chan struct{} // closed when nothing is to be renewed
-	unsure   bool          // a release was sent and not answered
 }
 
 // grant makes a lock of an answer. nil, nil asks to claim again.

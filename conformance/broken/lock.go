@@ -20,7 +20,6 @@ type lock struct {
 	mu     sync.Mutex // guards all below
 	closed bool
 	err    error
-	sent   bool
 }
 
 func (l *lock) end(err error) {

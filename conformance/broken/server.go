@@ -17,7 +17,6 @@ type claim struct {
 	ttl     time.Duration
 	expires time.Time // zero: never
 	token   uint64    // 0 while waiting
-	depth   int       // of re-entry, which only flawed servers know
 	wake    chan struct{}
 }
 
@@ -157,7 +156,7 @@ func (s *server) claim(name string, c *claim, try, mayCreate bool) answer {
 }
 
 func (s *server) insert(name string, c *claim) {
-	q := append(s.queues[name], c)
+	q := append(slices.Clip(s.queues[name]), c)
 	switch {
 	case s.flaw.lifo && len(q) > 2:
 		q = slices.Insert(slices.Clone(s.queues[name]), 1, c)

@@ -13,6 +13,7 @@ import (
 type requestContext struct {
 	parent, base context.Context
 	deadline     time.Time
+	inherited    bool // deadline is the parent's, who will tell when it has passed
 
 	mu    sync.Mutex
 	inner context.Context // made by the first Done
@@ -25,8 +26,8 @@ var _ context.Context = (*requestContext)(nil)
 // requestContext returns a context for one request; call cancel after it.
 func (l *Locker) requestContext(parent, base context.Context, timeout time.Duration) (ctx context.Context, cancel context.CancelFunc) {
 	r := &requestContext{parent: parent, base: base, deadline: time.Now().Add(timeout)}
-	if d, ok := parent.Deadline(); ok && d.Before(r.deadline) {
-		r.deadline = d
+	if d, ok := parent.Deadline(); ok && !d.After(r.deadline) {
+		r.deadline, r.inherited = d, true
 	}
 	return r, r.cancel
 }
@@ -45,7 +46,10 @@ func (r *requestContext) made() context.Context {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.inner == nil {
-		ctx, cancel := context.WithDeadline(r.parent, r.deadline)
+		ctx, cancel := context.WithCancel(r.parent)
+		if !r.inherited {
+			ctx, cancel = context.WithDeadline(r.parent, r.deadline)
+		}
 		stop := context.AfterFunc(r.base, cancel)
 		r.inner, r.free = ctx, func() {
 			stop()
@@ -77,7 +81,7 @@ func (r *requestContext) Err() error {
 		return r.parent.Err()
 	case ended, r.base.Err() != nil:
 		return context.Canceled
-	case !time.Now().Before(r.deadline):
+	case !r.inherited && !time.Now().Before(r.deadline):
 		return context.DeadlineExceeded
 	}
 	return nil

@@ -10,8 +10,6 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/lockerlib/locker"
 )
 
 const (
@@ -27,7 +25,7 @@ const (
 
 // execute runs one check on a fresh rig and judges it.
 func execute(ctx context.Context, m Maker, c Check, seed uint64, repeat string, tt *testing.T) Result {
-	t := &trial{check: c, profile: m.Profile(), seed: seed, names: make(map[locker.Locker]string)}
+	t := &trial{check: c, profile: m.Profile(), seed: seed}
 	h := fnv.New64a()
 	h.Write([]byte(c.ID))
 	t.rng = rand.New(rand.NewPCG(seed, h.Sum64()))

@@ -43,8 +43,12 @@ func (t *trial) crash(c *client) (proved func()) {
 // canary shows that c gets nothing from the server any more.
 func (t *trial) canary(c *client, what string) (proved func()) {
 	ctx, cancel := context.WithTimeout(t.ctx, t.prompt())
-	answered := make(chan bool, 1)
+	proof := &proof{fault: what + " of " + c.label, over: make(chan struct{})}
+	t.mu.Lock()
+	t.proofs = append(t.proofs, proof)
+	t.mu.Unlock()
 	t.spawn(func() {
+		defer close(proof.over)
 		defer cancel()
 		got := false
 		call := make(chan struct{})
@@ -54,13 +58,36 @@ func (t *trial) canary(c *client, what string) (proved func()) {
 			got = lock != nil
 		}()
 		// A client that hangs here got no answer either.
-		answered <- waitFor(call, 2*t.prompt()) && got
+		proof.failed = waitFor(call, 2*t.prompt()) && got
 	})
 	return func() {
-		if <-answered {
-			t.notShown("%s of %s had no effect: it could still acquire a lock", what, c.label)
+		if <-proof.over; proof.failed {
+			t.notShown("%s", proof)
 		}
 	}
+}
+
+// A proof shows whether a fault had an effect.
+type proof struct {
+	fault  string
+	over   chan struct{}
+	failed bool // to be read when over is closed
+}
+
+func (p *proof) String() string { return p.fault + " had no effect: it could still acquire a lock" }
+
+// disproved waits for the proofs that are under way, and returns one that
+// failed: without its fault, a finding is none.
+func (t *trial) disproved() *proof {
+	t.mu.Lock()
+	proofs := t.proofs
+	t.mu.Unlock()
+	for _, p := range proofs {
+		if waitFor(p.over, 3*t.prompt()) && p.failed {
+			return p
+		}
+	}
+	return nil
 }
 
 // evict removes the hold of a name behind everybody's back.

@@ -7,8 +7,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-
-	"github.com/lockerlib/locker"
 )
 
 // maxEvents bounds the timeline of a check; what comes later is counted only.
@@ -40,7 +38,7 @@ type trial struct {
 	number   string
 	events   []Event
 	dropped  int
-	names    map[locker.Locker]string // labels of clients
+	proofs   []*proof // that faults had an effect
 }
 
 type stopped struct{}
@@ -129,6 +127,10 @@ func (t *trial) report(expected, seen string, args ...any) {
 	seen = fmt.Sprintf(seen, args...)
 	if t.ctx.Err() != nil {
 		t.settle(NotShown, expected, "out of time; last seen: "+seen)
+		return
+	}
+	if p := t.disproved(); p != nil {
+		t.settle(NotShown, expected, p.String())
 		return
 	}
 	t.settle(Broken, expected, seen)

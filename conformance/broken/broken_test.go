@@ -1,10 +1,13 @@
 package broken_test
 
 import (
+	"context"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/lockerlib/locker"
 	"github.com/lockerlib/locker/conformance"
 	"github.com/lockerlib/locker/conformance/broken"
 )
@@ -26,6 +29,40 @@ func TestEveryRequiredCheckCatches(t *testing.T) {
 			t.Errorf("no broken locker is to be caught by %s: %s", c.ID, c.Rule)
 		}
 	}
+}
+
+// A rig whose faults do nothing shows nothing: no check may pass or convict on
+// its word.
+func TestFaultsThatDoNothing(t *testing.T) {
+	for _, id := range []string{"W3", "W5", "W6", "E1", "E2", "E3", "E5", "N2", "N6", "L1", "R7", "F4"} {
+		t.Run(id, func(t *testing.T) {
+			t.Parallel()
+			report, err := conformance.Verify(t.Context(), harmless{broken.Reference()}, conformance.Only(id))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if r := report.Results[0]; r.Verdict != conformance.NotShown || !strings.Contains(r.Seen, "had no effect") {
+				t.Errorf("a fault that does nothing was believed:\n%s", r)
+			}
+		})
+	}
+}
+
+type harmless struct{ conformance.Maker }
+
+func (m harmless) Make(ctx context.Context) (conformance.Rig, error) {
+	r, err := m.Maker.Make(ctx)
+	return harmlessRig{r}, err
+}
+
+type harmlessRig struct{ conformance.Rig }
+
+func (harmlessRig) Crash(locker.Locker) error                      { return nil }
+func (harmlessRig) Cut(locker.Locker, conformance.Direction) error { return nil }
+func (harmlessRig) Heal(locker.Locker) error                       { return nil }
+func (harmlessRig) DropReplies(locker.Locker, int) error           { return nil }
+func (harmlessRig) Delay(locker.Locker, conformance.Direction, time.Duration) error {
+	return nil
 }
 
 // Each broken locker is caught by the check that it names, in the words that it

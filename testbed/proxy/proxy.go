@@ -182,7 +182,10 @@ func (p *Proxy) DropReplies(n int) {
 }
 
 // Sever does to the network what the death of the client's process does: all
-// connections are reset at once, and later ones are refused, for good.
+// connections are reset at once, and so are later ones, for good.
+//
+// The port stays taken until Close: a client that tries again would otherwise
+// reach the server through a proxy that was made since, and got the same port.
 func (p *Proxy) Sever() {
 	p.faults.Lock()
 	defer p.faults.Unlock()
@@ -190,7 +193,6 @@ func (p *Proxy) Sever() {
 	p.severed = true
 	links := p.snapshot()
 	p.mu.Unlock()
-	_ = p.ln.Close() // again by Close: harmless
 	for _, l := range links {
 		l.reset()
 	}
@@ -200,8 +202,12 @@ func (p *Proxy) Sever() {
 // have ended.
 func (p *Proxy) Close() error {
 	p.Sever()
+	err := p.ln.Close()
 	p.running.Wait()
-	return nil
+	if errors.Is(err, net.ErrClosed) {
+		return nil // closed twice
+	}
+	return err
 }
 
 func (p *Proxy) snapshot() []*link {

@@ -303,7 +303,7 @@ func (a *attempt) unanswered(t *ticket, err error, now time.Duration) (*Lock, bo
 
 	canRetry := errors.Is(err, locker.ErrUnavailable) || errors.Is(err, context.DeadlineExceeded)
 	switch {
-	case a.ctx.Err() != nil:
+	case ended(a.ctx):
 		err = contextError(a.ctx, s.name)
 	case l.closing.Err() != nil:
 		err = closedError(s.name)

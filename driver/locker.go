@@ -209,7 +209,7 @@ func (l *Locker) ask(ctx context.Context, name string, request func(context.Cont
 	switch {
 	case err == nil:
 		return nil
-	case ctx.Err() != nil:
+	case ended(ctx):
 		return contextError(ctx, name)
 	case l.closing.Err() != nil:
 		return closedError(name)

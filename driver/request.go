@@ -98,3 +98,18 @@ func (r *requestContext) Value(key any) any {
 	}
 	return r.parent.Value(key)
 }
+
+// ended reports whether ctx has ended. One whose deadline has passed is about
+// to say so: a backend that counts down by itself, as gRPC does, may have been
+// a moment earlier.
+func ended(ctx context.Context) bool {
+	if d, ok := ctx.Deadline(); ok && ctx.Err() == nil && time.Until(d) < time.Millisecond {
+		patience := time.NewTimer(100 * time.Millisecond)
+		defer patience.Stop()
+		select {
+		case <-ctx.Done():
+		case <-patience.C: // not a clock of ours
+		}
+	}
+	return ctx.Err() != nil
+}

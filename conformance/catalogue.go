@@ -18,6 +18,7 @@ type Check struct {
 	Group string // for instance "Exclusion"
 	Rule  string // one sentence
 	Class string // Required, Optional or Stochastic
+	Set   Set
 
 	// Within is the check's own deadline in TTLs, to which a fixed allowance
 	// for starting clients is added. A check that does not end within it is
@@ -29,8 +30,14 @@ type Check struct {
 	body func(*trial)
 }
 
-// Checks returns the checks of the suite, in the order in which they are shown.
-func Checks() []Check { return slices.Clone(catalogue()) }
+// Checks returns the checks of the given sets, or those of the standard set if
+// none is given, in the order in which they are shown.
+func Checks(sets ...Set) []Check {
+	if len(sets) == 0 {
+		sets = []Set{Standard}
+	}
+	return slices.DeleteFunc(catalogue(), func(c Check) bool { return !slices.Contains(sets, c.Set) })
+}
 
 func catalogue() []Check {
 	var all []Check
@@ -52,21 +59,27 @@ func catalogue() []Check {
 		{"Isolation", isolationChecks()},
 		{"Hygiene", hygieneChecks()},
 		{"Hostile input", hostileChecks()},
+		{"Server faults", serverFaultChecks()},
+		{"Endurance", enduranceChecks()},
 	} {
 		for _, c := range g.checks {
 			c.Group = g.name
+			if c.Set == "" {
+				c.Set = Standard
+			}
 			all = append(all, c)
 		}
 	}
 	return all
 }
 
-// pick returns the checks with the given IDs, or all if there are none.
-func pick(ids []string) ([]Check, error) {
-	all := catalogue()
+// pick returns the checks with the given IDs, or those of the sets if there are
+// none.
+func pick(ids []string, sets []Set) ([]Check, error) {
 	if len(ids) == 0 {
-		return all, nil
+		return Checks(sets...), nil
 	}
+	all := catalogue()
 	var picked []Check
 	for _, id := range ids {
 		i := slices.IndexFunc(all, func(c Check) bool { return c.ID == id })

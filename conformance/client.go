@@ -90,6 +90,7 @@ func (c *client) claim(ctx context.Context, what string, call func(context.Conte
 	case lock != nil && err != nil:
 		t.broken(what+" returns a lock or an error", "%s got both a lock and the error %q for %s", c.label, err, quote(name))
 	}
+	t.unsupported(err)
 	o := outcome{err: err, took: got.Sub(asked)}
 	if lock != nil {
 		o.hold = &hold{Lock: lock, c: c, asked: asked, got: got}

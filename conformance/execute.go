@@ -48,6 +48,9 @@ func execute(ctx context.Context, m Maker, c Check, seed uint64, repeat string, 
 	if t.dropped > 0 {
 		r.Events = append(r.Events, Event{At: r.Took, Kind: "note", Text: fmt.Sprintf("%d further events were not kept", t.dropped)})
 	}
+	if t.inexcusable {
+		return r
+	}
 	return declared(r, t.profile)
 }
 
@@ -61,6 +64,11 @@ func declared(r Result, p Profile) Result {
 	why, gives := p.GivesWay[r.ID]
 	if !p.FIFO && !gives && (r.ID == "Q1" || r.ID == "Q3") {
 		why, gives = "no order among clients is promised", true
+	}
+	if best, ok := p.BestEffort[r.ID]; ok && r.Verdict == Broken {
+		r.Verdict = GivesWay
+		r.Seen = fmt.Sprintf("%s (best effort: %s)", r.Seen, best)
+		return r
 	}
 	if !gives {
 		return r
@@ -124,7 +132,7 @@ func (t *trial) run(parent context.Context, m Maker) {
 	t.start = time.Now()
 	defer t.stop(errTrialOver)
 
-	rig, err := m.Make(ctx)
+	rig, err := t.make(ctx, m)
 	if err != nil {
 		t.settle(NotShown, "", "the rig could not be made: "+err.Error())
 		return
@@ -156,7 +164,17 @@ func (t *trial) run(parent context.Context, m Maker) {
 	}
 }
 
+func (t *trial) make(ctx context.Context, m Maker) (Rig, error) {
+	if picky, ok := m.(Picky); ok {
+		return picky.MakeFor(ctx, t.check)
+	}
+	return m.Make(ctx)
+}
+
 func (t *trial) judge() {
+	if o, ok := offerOf[t.check.ID]; ok && t.withholds(o) {
+		t.withheld(o)
+	}
 	for _, p := range t.check.Needs {
 		if !p.has(t.rig) {
 			t.notShown("%s", lacking(p))

@@ -37,7 +37,7 @@ func (t *trial) expires(h *hold, b *client) *hold {
 	if g.got.Before(deadline) {
 		t.broken("the name of a crashed holder stays taken until the Deadline that it reported", "%s got it %s before", b.label, short(deadline.Sub(g.got)))
 	}
-	if g.Token() <= h.Token() {
+	if t.disordered(h, g) {
 		t.broken("tokens increase over expiry", "%d followed %d", g.Token(), h.Token())
 	}
 	t.measured("free %s after the crash, TTL %s", short(g.got.Sub(died)), short(h.TTL()))
@@ -176,6 +176,9 @@ func e7(t *trial) {
 	t.need(o.took >= d, "the link is not slow: Acquire took %s", short(o.took))
 	// The answer was at least d on its way, so the request left before that.
 	h := o.hold
+	if h.Deadline().IsZero() {
+		t.broken("a hold has a Deadline", "Deadline was the zero time")
+	}
 	if latest := h.got.Add(h.TTL() - d); h.Deadline().After(latest) {
 		t.broken("validity counts from before the request", "Deadline lay %s after the latest instant that this allows", short(h.Deadline().Sub(latest)))
 	}

@@ -183,7 +183,7 @@ func o7(t *trial) {
 	}
 	t.measured("told in %s (%s)", short(lost.At.Sub(began)), lost.Reason)
 	g := t.grant(next, t.freed(t.ttl()), "the next waiter gets the name of a broken lock")
-	if g.Token() <= h.Token() {
+	if t.disordered(h, g) {
 		t.broken("tokens increase over a break", "%d followed %d", g.Token(), h.Token())
 	}
 	if err := locker.Break(t.ctx, c.Locker, "o7", h.Token()); !errors.Is(err, locker.ErrNotHeld) {

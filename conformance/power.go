@@ -13,28 +13,61 @@ const (
 	PowerShare   Power = "Shared"
 	PowerSuspend Power = "Suspender"
 	PowerPlant   Power = "Planter"
+	PowerPrefix  Power = "Prefixer"
+	PowerLosses  Power = "LossCounter"
+	PowerStock   Power = "Stocktaker"
+	PowerWall    Power = "WallStepper"
+
+	PowerPause        Power = "Pauser"
+	PowerRestart      Power = "Restarter"
+	PowerForget       Power = "Forgetter"
+	PowerCluster      Power = "Cluster"
+	PowerFailover     Power = "Failover"
+	PowerCrowd        Power = "Crowder"
+	PowerFlush        Power = "Flusher"
+	PowerFlushScripts Power = "ScriptFlusher"
+	PowerKillClients  Power = "ClientKiller"
+	PowerCompact      Power = "Compacter"
+	PowerFill         Power = "Filler"
+	PowerStep         Power = "Stepper"
 )
+
+// offers tells of each power whether a rig has it.
+var offers = map[Power]func(Rig) bool{
+	PowerLinks:        is[Linker],
+	PowerCrash:        is[Crasher],
+	PowerEvict:        is[Evictor],
+	PowerObserve:      is[Observer],
+	PowerSpawn:        is[Spawner],
+	PowerShare:        is[Shared],
+	PowerSuspend:      is[Suspender],
+	PowerPlant:        is[Planter],
+	PowerPrefix:       is[Prefixer],
+	PowerLosses:       is[LossCounter],
+	PowerStock:        is[Stocktaker],
+	PowerWall:         is[WallStepper],
+	PowerPause:        is[Pauser],
+	PowerRestart:      is[Restarter],
+	PowerForget:       is[Forgetter],
+	PowerCluster:      is[Cluster],
+	PowerFailover:     is[Failover],
+	PowerCrowd:        is[Crowder],
+	PowerFlush:        is[Flusher],
+	PowerFlushScripts: is[ScriptFlusher],
+	PowerKillClients:  is[ClientKiller],
+	PowerCompact:      is[Compacter],
+	PowerFill:         is[Filler],
+	PowerStep:         is[Stepper],
+}
+
+func is[T any](r Rig) bool {
+	_, ok := r.(T)
+	return ok
+}
+
 
 // has reports whether the rig has a power.
 func (p Power) has(r Rig) bool {
-	var ok bool
-	switch p {
-	case PowerLinks:
-		_, ok = r.(Linker)
-	case PowerCrash:
-		_, ok = r.(Crasher)
-	case PowerEvict:
-		_, ok = r.(Evictor)
-	case PowerObserve:
-		_, ok = r.(Observer)
-	case PowerSpawn:
-		_, ok = r.(Spawner)
-	case PowerShare:
-		_, ok = r.(Shared)
-	case PowerSuspend:
-		_, ok = r.(Suspender)
-	case PowerPlant:
-		_, ok = r.(Planter)
-	}
-	return ok
+	offered := offers[p]
+	return offered != nil && offered(r)
 }

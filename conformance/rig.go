@@ -37,6 +37,17 @@ type Profile struct {
 	// The suite then demands the counter-example: such a check that holds is a
 	// stale claim.
 	GivesWay map[string]string
+
+	// BestEffort names checks, by ID, whose rule this backend mostly keeps and
+	// does not promise, and why. Both outcomes are content with: one that holds,
+	// and a counter-example, which gives way.
+	BestEffort map[string]string
+
+	// Withholds names what this backend does not offer at all, and why. The
+	// checks about it then show that it is really not there, and that nobody
+	// can take it to be; if it is there, they are stale claims. What is in none
+	// of these declarations is offered: a check of it that fails is broken.
+	Withholds map[Offer]string
 }
 
 // A Rig is one empty place on a server to which clients connect. What a rig

@@ -21,9 +21,14 @@ const EnvSeed = "LOCKER_CONFORMANCE_SEED"
 // declares that this backend cannot have that power.
 //
 // Checks run several at a time where they mostly wait for real time to pass,
-// whatever -parallel says.
-func Run(t *testing.T, m Maker) {
+// whatever -parallel says. Of the options, those about what is run and how many
+// at once have a meaning here.
+func Run(t *testing.T, m Maker, opts ...VerifyOption) {
 	t.Helper()
+	var asked plan
+	for _, o := range opts {
+		o(&asked)
+	}
 	seed := rand.Uint64()
 	if s := os.Getenv(EnvSeed); s != "" {
 		given, err := strconv.ParseUint(s, 10, 64)
@@ -32,12 +37,16 @@ func Run(t *testing.T, m Maker) {
 		}
 		seed = given
 	}
-	checks, profile := catalogue(), m.Profile()
+	checks, err := pick(asked.ids, asked.sets)
+	if err != nil {
+		t.Fatal(err)
+	}
+	profile := m.Profile()
 	if profile.TTL <= 0 {
 		t.Fatalf("the profile of %q has no TTL", profile.Backend)
 	}
 	ci := os.Getenv("CI") == "true"
-	inParallel(len(checks), width(0, profile), func(i int) {
+	inParallel(len(checks), width(asked.parallel, profile), func(i int) {
 		c := checks[i]
 		t.Run(c.ID, func(t *testing.T) {
 			repeat := fmt.Sprintf("%s=%d go test -count=1 -run '%s'", EnvSeed, seed, pattern(t.Name()))

@@ -39,6 +39,9 @@ type trial struct {
 	events   []Event
 	dropped  int
 	proofs   []*proof // that faults had an effect
+
+	// inexcusable says that the finding is one that no declaration allows.
+	inexcusable bool
 }
 
 type stopped struct{}
@@ -134,6 +137,15 @@ func (t *trial) report(expected, seen string, args ...any) {
 		return
 	}
 	t.settle(Broken, expected, seen)
+}
+
+// never is broken for what holds under every fault, whatever the backend
+// declares.
+func (t *trial) never(expected, seen string, args ...any) {
+	t.mu.Lock()
+	t.inexcusable = t.verdict == ""
+	t.mu.Unlock()
+	t.broken(expected, seen, args...)
 }
 
 // notShown ends the check without a finding.

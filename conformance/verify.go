@@ -16,6 +16,7 @@ type VerifyOption func(*plan)
 // plan says which checks are run and how.
 type plan struct {
 	ids      []string
+	sets     []Set
 	parallel int
 	seed     uint64
 	timeout  time.Duration
@@ -73,7 +74,7 @@ func Verify(ctx context.Context, m Maker, opts ...VerifyOption) (BackendReport, 
 
 func (p *plan) verify(ctx context.Context, m Maker) (BackendReport, error) {
 	profile := m.Profile()
-	checks, err := pick(p.ids)
+	checks, err := pick(p.ids, p.sets)
 	if err != nil {
 		return BackendReport{}, err
 	}

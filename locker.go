@@ -37,7 +37,7 @@ type Locker interface {
 	// When somebody holds the name, or stands in its queue, the error is a
 	// *HeldError (is ErrHeld), and nothing was left on the server. ErrHeld is
 	// returned for no other reason: a server that does not answer is
-	// ErrUnavailable after ten seconds or the end of ctx.
+	// ErrUnavailable after ten seconds, or the error of ctx if that ends first.
 	TryAcquire(ctx context.Context, name string, opts ...Option) (Lock, error)
 
 	// Close ends every live hold as lost (ErrLost and ErrClosed both match),
@@ -99,7 +99,8 @@ type Lock interface {
 	//
 	// From the call on nothing renews the hold, and Err gives ErrReleased.
 	// Release works under a ctx that has ended: it then waits for up to one
-	// second for the answer. It always returns by the Deadline, does not block
-	// on a lost hold, and never frees another hold, whoever's it is.
+	// second for the answer. It returns by the Deadline, or within a second if
+	// it is repeated later, does not block on a lost hold, and never frees
+	// another hold, whoever's it is.
 	Release(ctx context.Context) error
 }

@@ -8,7 +8,9 @@ import "time"
 // return quickly and not call back into the Locker or Lock.
 //
 // For each Acquire or TryAcquire that returned a Lock, Acquired is called once,
-// and later exactly one of Lost or Released per hold (not per level).
+// and exactly one of Lost or Released per hold (not per level). They come in the
+// order in which they happened, except that Lost may overtake the Acquired of a
+// hold that is lost at once.
 type Trace struct {
 	// Waiting is called when an Acquire finds that it must wait, at most once
 	// per call. Holder may be partly zero.

@@ -1,6 +1,7 @@
 package driver
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -29,7 +30,9 @@ type attempt struct {
 	patience <-chan time.Time // fires when MaxWait is over; nil: never
 	stop     func()           // of the timer behind patience
 	traced   bool             // Waiting was called
+	heard    time.Duration    // when the server last answered, or the competition began
 	failures int              // claims in a row that were not answered
+	retried  bool             // a try was refused once while an undo was under way
 }
 
 // A decision is what happens to an attempt in the queue: exactly one of these.
@@ -183,6 +186,7 @@ func (a *attempt) stepDown() {
 // when compete returns, the slot has a hold or its next head.
 func (a *attempt) compete() (*Lock, error) {
 	s := a.slot
+	a.heard = a.l.clock.SinceBoot()
 	s.mu.Lock()
 	t := s.cur
 	inherited := t != nil
@@ -216,6 +220,7 @@ func (a *attempt) compete() (*Lock, error) {
 			// the old one may still be under way. That news may itself be older
 			// than the last Claim of the old ID, so the old one is undone.
 			t.uncertain = true
+			a.heard = max(a.heard, t.answered)
 			a.l.drop(t)
 			t = s.newTicket(&a.req)
 			s.cur = t
@@ -239,23 +244,34 @@ func (a *attempt) claim(t *ticket) (lock *Lock, again bool, err error) {
 	s.mu.Unlock()
 
 	rctx, cancel := l.requestContext(a.ctx, l.closing, a.requestBound(t))
+	s.mu.Lock()
+	t.interrupt = cancel
+	s.mu.Unlock()
 	sent := l.clock.SinceBoot()
 	ans, err := l.backend.Claim(rctx, req)
 	now := l.clock.SinceBoot()
+	if err == nil && ans.State == Held && (ans.Tenure == 0 || ans.Tenure > MaxTenure) {
+		err = fmt.Errorf("the backend granted it with a tenure of %d, which is out of range", ans.Tenure)
+	} else if err != nil && rctx.Err() != nil {
+		err = unavailable(s.name, err) // it was not the backend that gave up
+	}
 	cancel()
 	if err != nil {
 		return a.unanswered(t, err, now)
 	}
-	a.failures = 0
+	a.heard = now
 
 	s.mu.Lock()
+	t.interrupt = nil
 	if ans.From != 0 {
 		sent = ans.From
 	}
-	if ans.TTL > 0 {
-		t.ttl = ans.TTL
-	} else if t.ttl == 0 {
-		t.ttl = a.req.TTL
+	if ttl := cmp.Or(ans.TTL, t.ttl, a.req.TTL); ttl != t.ttl {
+		// What was answered so far was about a lease of another length.
+		t.ttl, t.from = ttl, 0
+	}
+	if ans.State != Gone {
+		a.failures = 0
 	}
 	switch ans.State {
 	case Held:
@@ -267,11 +283,22 @@ func (a *attempt) claim(t *ticket) (lock *Lock, again bool, err error) {
 		t.state, t.recheck = stateQueued, ans.Recheck > 0
 		t.holder, t.waiters = ans.Holder, ans.Waiters
 		s.refuseTries(everySend, s.heldError(ans.Holder))
+		s.refuseImpatient(s.heldError(ans.Holder))
 		l.register.renew(t)
 		s.mu.Unlock()
 		a.traceWaiting(ans.Holder)
 		return a.await(t, a.recheck(ans, t))
 	case Refused:
+		if undone := s.undone; a.try && undone != nil && !a.retried {
+			// Perhaps by what this client is about to take back.
+			a.retried = true
+			s.mu.Unlock()
+			if err := a.waitFor(undone, undoPatience); err != nil {
+				lock, err = a.abandon(t, err)
+				return lock, false, err
+			}
+			return nil, true, nil
+		}
 		// Nothing was written. The tries that were here before this one was
 		// sent are answered by it; a younger one must ask for itself.
 		t.state = stateEnded
@@ -285,6 +312,11 @@ func (a *attempt) claim(t *ticket) (lock *Lock, again bool, err error) {
 	default: // Gone
 		t.gone = true
 		s.mu.Unlock()
+		a.failures++
+		if a.try && now-a.began >= requestTimeout {
+			lock, err = a.abandon(t, fmt.Errorf("%w: %q: the server drops every claim", locker.ErrUnavailable, s.name))
+			return lock, false, err
+		}
 		if err := a.pause(); err != nil {
 			lock, err = a.abandon(t, err)
 			return lock, false, err
@@ -298,18 +330,22 @@ func (a *attempt) unanswered(t *ticket, err error, now time.Duration) (*Lock, bo
 	s, l := a.slot, a.l
 	s.mu.Lock()
 	t.uncertain, t.lastErr = true, err
-	silence := now - max(t.answered, a.began)
+	silence := now - max(t.answered, a.heard)
+	interrupted := t.interrupt == nil
+	t.interrupt = nil
 	s.mu.Unlock()
 
 	canRetry := errors.Is(err, locker.ErrUnavailable) || errors.Is(err, context.DeadlineExceeded)
 	switch {
+	case interrupted && canRetry && a.ctx.Err() == nil && l.closing.Err() == nil:
+		return nil, true, nil // something was pushed
 	case ended(a.ctx):
 		err = contextError(a.ctx, s.name)
 	case l.closing.Err() != nil:
 		err = closedError(s.name)
 	case !canRetry:
 		err = fmt.Errorf("locker: %q: %w", s.name, err)
-	case a.try || silence >= max(a.req.TTL, silenceFloor) || a.req.HasMaxWait && now-a.began >= a.req.MaxWait:
+	case a.try || silence >= a.silenceLimit() || a.req.HasMaxWait && now-a.began >= a.req.MaxWait:
 		err = unavailable(s.name, err)
 	default:
 		a.failures++
@@ -371,6 +407,7 @@ func (a *attempt) granted(t *ticket, now time.Duration, pushed bool) (lock *Lock
 	s.admit(t)
 	if len(s.queue) > 0 {
 		s.refuseTries(everySend, s.heldError(t.asHolder(now)))
+		s.refuseImpatient(s.heldError(t.asHolder(now)))
 	}
 	s.mu.Unlock()
 	return lock, false, nil
@@ -427,7 +464,7 @@ func (a *attempt) await(t *ticket, recheck time.Duration) (lock *Lock, again boo
 func (a *attempt) abandon(t *ticket, why error) (*Lock, error) {
 	s, l := a.slot, a.l
 	s.mu.Lock()
-	if t.pushed != 0 && !t.gone && l.closing.Err() == nil {
+	if t.pushed != 0 && !t.gone && l.closing.Err() == nil && t.describes(&a.req) {
 		t.tenure = t.pushed
 		if now := l.clock.SinceBoot(); now < t.deadline() {
 			lock, _, err := a.granted(t, now, true)
@@ -448,9 +485,16 @@ func (a *attempt) abandon(t *ticket, why error) (*Lock, error) {
 func (a *attempt) pause() error {
 	d := min(20*time.Millisecond<<min(a.failures, 6), time.Second)
 	d = d/2 + rand.N(d/2)
+	return a.waitFor(nil, d)
+}
+
+// waitFor waits until c is closed or d has passed, or says why it must not.
+func (a *attempt) waitFor(c <-chan struct{}, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
+	case <-c:
+		return nil
 	case <-timer.C:
 		return nil
 	case <-a.ctx.Done():
@@ -469,16 +513,21 @@ func (a *attempt) pause() error {
 // asks again. A server that says nothing is given a second more than the
 // patience of the caller, so that a patience of 0 gets its one answer.
 func (a *attempt) requestBound(t *ticket) time.Duration {
+	now := a.l.clock.SinceBoot()
 	if a.try {
-		return requestTimeout
+		return max(requestTimeout-(now-a.began), minRequestBound)
 	}
 	bound := min(max(a.req.TTL, t.ttl, minRequestBound), requestTimeout)
+	bound = min(bound, max(a.silenceLimit()-(now-a.heard), minRequestBound))
 	if a.req.HasMaxWait {
-		left := a.req.MaxWait - (a.l.clock.SinceBoot() - a.began)
+		left := a.req.MaxWait - (now - a.began)
 		bound = min(bound, max(left, time.Second))
 	}
 	return bound
 }
+
+// silenceLimit is how long the server may say nothing before Acquire gives up.
+func (a *attempt) silenceLimit() time.Duration { return max(a.req.TTL, silenceFloor) }
 
 // recheck is when a queued claim is repeated though nothing was pushed: when
 // the backend says so, and by polling where the backend does not push. A poll

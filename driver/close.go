@@ -94,5 +94,13 @@ func (l *Locker) free(ctx context.Context, held []Release) {
 		}
 	}
 	close(work)
-	wg.Wait()
+	freed := make(chan struct{})
+	go func() {
+		wg.Wait()
+		close(freed)
+	}()
+	select {
+	case <-freed:
+	case <-ctx.Done():
+	}
 }

@@ -26,6 +26,7 @@ type server struct {
 	// request from the server, an error of after loses its answer.
 	before, after func(op string, id string) error
 	silent        string // this op is swallowed: its caller waits for its context
+	mute          string // this op is carried out, and its answer swallowed
 }
 
 type held struct {
@@ -71,7 +72,7 @@ func (s *server) connect(t *testing.T, b driver.Backend, opts ...locker.OpenOpti
 
 func (s *server) call(ctx context.Context, op, id string, f func()) error {
 	s.mu.Lock()
-	before, after, silent := s.before, s.after, s.silent
+	before, after, silent, mute := s.before, s.after, s.silent, s.mute
 	s.mu.Unlock()
 	if op == silent {
 		<-ctx.Done()
@@ -87,6 +88,10 @@ func (s *server) call(ctx context.Context, op, id string, f func()) error {
 	s.sweep()
 	f()
 	s.mu.Unlock()
+	if op == mute {
+		<-ctx.Done()
+		return fmt.Errorf("%w: %w", locker.ErrUnavailable, ctx.Err())
+	}
 	if after != nil {
 		return after(op, id)
 	}
@@ -109,6 +114,12 @@ func (s *server) silence(op string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.silent = op
+}
+
+func (s *server) swallowAnswers(op string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.mute = op
 }
 
 func (s *server) sweep() {

@@ -227,7 +227,7 @@ func (lk *Lock) Release(ctx context.Context) error {
 	case t.last != lk:
 		s.mu.Unlock()
 		return locker.ErrReleased
-	case !inside:
+	case !inside && !t.settled:
 		s.mu.Unlock()
 		return closedError(s.name)
 	}
@@ -241,10 +241,13 @@ func (t *ticket) releaseAgain(ctx context.Context) error {
 	for t.releasing != nil {
 		under := t.releasing
 		s.mu.Unlock()
+		wctx, cancel := s.l.releaseContext(ctx, requestTimeout)
 		select {
 		case <-under:
-		case <-ctx.Done():
-			return contextError(ctx, s.name)
+			cancel()
+		case <-wctx.Done():
+			cancel()
+			return fmt.Errorf("locker: the release of %q is not answered yet: %w", s.name, locker.ErrUnavailable)
 		}
 		s.mu.Lock()
 	}
@@ -266,12 +269,19 @@ func (t *ticket) release(ctx context.Context) error {
 	s, l := t.slot, t.slot.l
 	t.releasing = make(chan struct{})
 	r := Release{Ref: t.ref(), Uncertain: t.uncertain}
-	// By the deadline the server has forgotten the hold anyway.
-	bound := min(max(t.deadline()-l.clock.SinceBoot(), 10*time.Millisecond), requestTimeout)
+	// By the deadline the server has forgotten the hold anyway. A repeated call
+	// may come later than that.
+	bound := min(t.deadline()-l.clock.SinceBoot(), requestTimeout)
+	if t.unanswered {
+		bound = max(bound, releaseGrace)
+	}
 	s.mu.Unlock()
 
 	rctx, cancel := l.releaseContext(ctx, bound)
 	found, err := l.backend.Release(rctx, r)
+	if err != nil && rctx.Err() != nil {
+		err = unavailable(s.name, err)
+	}
 	cancel()
 
 	s.mu.Lock()
@@ -301,11 +311,8 @@ func (t *ticket) release(ctx context.Context) error {
 		l.undo(t)
 	}
 	if ctx.Err() != nil {
-		return fmt.Errorf("locker: the release of %q is not answered yet, it goes on in the background: %w: %w: %w",
-			s.name, locker.ErrUnavailable, context.Cause(ctx), err)
-	}
-	if errors.Is(err, context.DeadlineExceeded) {
-		err = unavailable(s.name, err)
+		return fmt.Errorf("locker: the release is not answered yet, it goes on in the background: %w: %w: %w",
+			locker.ErrUnavailable, contextError(ctx, s.name), err)
 	}
 	return fmt.Errorf("locker: the release of %q failed, it is repeated in the background: %w", s.name, err)
 }

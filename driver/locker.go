@@ -20,6 +20,12 @@ const (
 	requestTimeout = 10 * time.Second
 	// minRequestBound is given to a claim however short its TTL is.
 	minRequestBound = 200 * time.Millisecond
+	// interruptGrace is what a Claim has left for its answer when something
+	// about it was pushed.
+	interruptGrace = 200 * time.Millisecond
+	// undoPatience is how long a try that was refused waits for what this
+	// client takes back at that moment, before it asks again.
+	undoPatience = 500 * time.Millisecond
 	// listTimeout bounds a whole List, the time of its consumer included.
 	listTimeout = time.Minute
 	// silenceFloor: an Acquire whose backend did not answer for the longer of
@@ -206,6 +212,9 @@ func (l *Locker) ask(ctx context.Context, name string, request func(context.Cont
 	rctx, cancel := l.requestContext(ctx, l.closing, bound)
 	defer cancel()
 	err := request(rctx)
+	if err != nil && rctx.Err() != nil {
+		err = unavailable(name, err)
+	}
 	switch {
 	case err == nil:
 		return nil

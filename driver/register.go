@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -206,7 +207,7 @@ func (r *register) run() {
 
 // look renews what is due, ends what is over, and says when to look again.
 func (r *register) look(now time.Duration) (sleep time.Duration, ok bool) {
-	var due []*batch
+	var due []*group
 	var over []*ticket
 	r.mu.Lock()
 	if r.stopped {
@@ -222,7 +223,7 @@ func (r *register) look(now time.Duration) (sleep time.Duration, ok bool) {
 		}
 		busy = true
 		if now >= g.due {
-			due = append(due, newBatch(g))
+			due = append(due, g)
 			// Until it is answered, which moves this: a renewal that was lost
 			// without a sign must not cost a third of the TTL.
 			g.due = now + ttl/12
@@ -248,11 +249,11 @@ func (r *register) look(now time.Duration) (sleep time.Duration, ok bool) {
 		t.overdue(r.l.clock.SinceBoot())
 		t.slot.mu.Unlock()
 	}
-	for _, b := range due {
+	for _, g := range due {
 		if r.l.gate.enter() {
 			go func() {
 				defer r.l.gate.leave()
-				r.l.sendRenewal(b)
+				r.l.sendRenewal(g)
 			}()
 		}
 	}
@@ -291,44 +292,45 @@ func interval(ttl time.Duration) time.Duration {
 	return third - rand.N(third/10+1)
 }
 
-// A batch is one renewal of a group.
-type batch struct {
-	group   *group
-	tickets []*ticket
-	refs    []Ref
-}
-
-func newBatch(g *group) *batch {
-	b := &batch{group: g, tickets: make([]*ticket, len(g.tickets)), refs: make([]Ref, len(g.tickets))}
-	for i, t := range g.tickets {
-		b.tickets[i], b.refs[i] = t, t.entry.ref
+// batch lists what one renewal of a group renews.
+func (r *register) batch(g *group) (tickets []*ticket, refs []Ref) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	tickets, refs = slices.Clone(g.tickets), make([]Ref, len(g.tickets))
+	for i, t := range tickets {
+		refs[i] = t.entry.ref
 	}
-	return b
+	return tickets, refs
 }
 
-// sendRenewal renews one batch. A batch is sent whether or not the one before
-// was answered: answers that are late by half a TTL must not cost a hold.
-func (l *Locker) sendRenewal(b *batch) {
-	ctx, cancel := l.requestContext(context.Background(), l.closing, b.group.ttl)
+// sendRenewal renews one group in one batch. A batch is sent whether or not the
+// one before was answered: answers that are late by half a TTL must not cost a
+// hold.
+func (l *Locker) sendRenewal(g *group) {
+	ctx, cancel := l.requestContext(context.Background(), l.closing, g.ttl)
 	defer cancel()
+	tickets, refs := l.register.batch(g)
+	if len(refs) == 0 {
+		return
+	}
 	sent := l.clock.SinceBoot()
-	answers, err := l.backend.Renew(ctx, b.refs)
-	if err == nil && len(answers) != len(b.refs) {
+	answers, err := l.backend.Renew(ctx, refs)
+	if err == nil && len(answers) != len(refs) {
 		err = errShortAnswer
 	}
 	failed := false
-	for i, t := range b.tickets {
+	for i, t := range tickets {
 		ans := Answer{State: Unknown, Err: err}
 		if err == nil {
 			ans = answers[i]
 		}
 		failed = failed || ans.State == Unknown
-		t.renewed(ans, sent)
+		t.renewed(ans, sent, g.ttl)
 	}
-	l.register.answered(b.group, failed)
+	l.register.answered(g, failed)
 	if err != nil && l.closing.Err() == nil {
 		l.cfg.Logger.LogAttrs(context.Background(), slog.LevelWarn, "a renewal failed, it is repeated until the deadline",
-			slog.Int("claims", len(b.refs)), slog.Duration("ttl", b.group.ttl), slog.Any("error", err))
+			slog.Int("claims", len(refs)), slog.Duration("ttl", g.ttl), slog.Any("error", err))
 	}
 }
 
@@ -354,14 +356,17 @@ func (r *register) answered(g *group, failed bool) {
 	r.wake(g.due)
 }
 
-// renewed takes in the answer to a renewal that was sent at sent.
-func (t *ticket) renewed(ans Answer, sent time.Duration) {
+// renewed takes in the answer to a renewal with ttl that was sent at sent.
+func (t *ticket) renewed(ans Answer, sent, ttl time.Duration) {
 	s, l := t.slot, t.slot.l
 	trace := l.cfg.Trace
 	var hook func()
 	s.mu.Lock()
 	now := l.clock.SinceBoot()
 	held := t.state == stateHeld && !t.expired(now)
+	if ttl != t.ttl && (ans.State == Held || ans.State == Queued) {
+		sent = 0 // it tells nothing of a lease that has another length by now
+	}
 	switch {
 	case !held && t.state != stateQueued:
 		// Released, lost or asked for anew since: the answer is about the past.
@@ -369,7 +374,9 @@ func (t *ticket) renewed(ans Answer, sent time.Duration) {
 		if ans.Err == nil {
 			ans.Err = locker.ErrUnavailable
 		}
-		t.lastErr = ans.Err
+		if sent > t.from {
+			t.lastErr = ans.Err
+		}
 		if f := trace.RenewFailed; f != nil && held {
 			hook = func() { f(s.name, Token(t.tenure), ans.Err) }
 		}

@@ -46,8 +46,11 @@ func (r *requestContext) made() context.Context {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.inner == nil {
-		ctx, cancel := context.WithCancel(r.parent)
-		if !r.inherited {
+		var ctx context.Context
+		var cancel context.CancelFunc
+		if r.inherited {
+			ctx, cancel = context.WithCancel(r.parent)
+		} else {
 			ctx, cancel = context.WithDeadline(r.parent, r.deadline)
 		}
 		stop := context.AfterFunc(r.base, cancel)

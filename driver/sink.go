@@ -13,7 +13,7 @@ var _ Sink = sink{}
 
 func (k sink) Granted(id string, tenure uint64) {
 	k.with(id, func(t *ticket) {
-		if t.state == stateAsking || t.state == stateQueued {
+		if (t.state == stateAsking || t.state == stateQueued) && tenure <= MaxTenure {
 			t.pushed = tenure
 			t.notify()
 		}
@@ -52,6 +52,7 @@ func (t *ticket) isGone(reason locker.LostReason, err error) {
 	switch t.state {
 	case stateAsking, stateQueued:
 		t.gone = true
+		t.slot.l.register.pause(t)
 		t.notify()
 	case stateHeld:
 		t.lose(cmp.Or(reason, locker.LostEvicted), err)

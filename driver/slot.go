@@ -3,6 +3,7 @@ package driver
 import (
 	"fmt"
 	"hash/maphash"
+	"slices"
 	"sync"
 	"time"
 
@@ -41,6 +42,10 @@ type slot struct {
 	// sends counts the claims that heads have sent, so that an attempt knows
 	// which answers are younger than itself.
 	sends uint64
+	// undoing counts the claims that are being undone; undone is closed when
+	// none is any more, and nil if there is none.
+	undoing int
+	undone  chan struct{}
 }
 
 // enter finds or makes the slot of name, and refers to it.
@@ -67,6 +72,13 @@ func (s *slot) leave() {
 	if s.refs--; s.refs == 0 {
 		delete(s.shard.slots, s.name)
 	}
+}
+
+// retain refers to the slot once more, by somebody who refers to it.
+func (s *slot) retain() {
+	s.shard.mu.Lock()
+	s.refs++
+	s.shard.mu.Unlock()
 }
 
 // slots returns those that exist at the moment.
@@ -140,6 +152,19 @@ func (s *slot) refuseTries(before uint64, err error) {
 
 const everySend = ^uint64(0)
 
+// refuseImpatient answers every queued attempt that waits for one answer only,
+// now that there is one: somebody has the name, or stands in its queue. mu is
+// held.
+func (s *slot) refuseImpatient(err error) {
+	s.queue = slices.DeleteFunc(s.queue, func(a *attempt) bool {
+		impatient := a.req.HasMaxWait && a.req.MaxWait == 0
+		if impatient {
+			a.decide(decision{err: err})
+		}
+		return impatient
+	})
+}
+
 // admit lets every queued attempt of the owner of t enter with it: it would
 // wait for its own owner otherwise. mu is held.
 func (s *slot) admit(t *ticket) {
@@ -190,7 +215,7 @@ func (s *slot) heldError(h locker.Holder) *locker.HeldError {
 func (s *slot) patienceError(now time.Duration) error {
 	t := s.cur
 	switch {
-	case t != nil && t.state == stateHeld:
+	case t != nil && (t.state == stateHeld || t.state == stateEnding):
 		return s.heldError(t.asHolder(now))
 	case t != nil && t.state == stateQueued && t.lastErr == nil:
 		return s.heldError(t.holder)

@@ -44,12 +44,15 @@ type ticket struct {
 	uncertain bool
 
 	// What was pushed while the head was not looking.
-	wake    chan struct{} // one token: look again
-	pushed  uint64        // tenure of a pushed grant
-	gone    bool
-	reason  locker.LostReason
-	goneErr error
-	ask     bool
+	wake chan struct{} // one token: look again
+	// interrupt ends a Claim that is under way; nil if none is, or if that was
+	// done.
+	interrupt func()
+	pushed    uint64 // tenure of a pushed grant
+	gone      bool
+	reason    locker.LostReason
+	goneErr   error
+	ask       bool
 
 	levels []*Lock
 	lost   *locker.LostError
@@ -80,11 +83,26 @@ func (t *ticket) describes(req *locker.Request) bool {
 	return t.owner == req.Owner && t.metadata == req.Metadata && t.asked == req.TTL
 }
 
+// notify makes the head look again. A Claim of its that is under way has a
+// moment for its answer, which says as much; one that hangs must not keep a
+// pushed grant from being taken. mu is held.
 func (t *ticket) notify() {
 	select {
 	case t.wake <- struct{}{}:
 	default:
 	}
+	if t.interrupt == nil {
+		return
+	}
+	sends := t.slot.sends
+	time.AfterFunc(interruptGrace, func() {
+		t.slot.mu.Lock()
+		defer t.slot.mu.Unlock()
+		if t.interrupt != nil && t.slot.sends == sends {
+			t.interrupt()
+			t.interrupt = nil
+		}
+	})
 }
 
 func (t *ticket) ref() Ref {
@@ -138,19 +156,18 @@ func (t *ticket) lose(reason locker.LostReason, cause error) {
 		lk.end(t.lost)
 	}
 	t.levels = nil
-	if reason == locker.LostExpired {
+	if reason != locker.LostClosed {
 		// The server may have the claim a little longer, or for a whole TTL if
-		// it took a renewal whose answer was lost.
+		// it took a renewal whose answer was lost; and the news that it is gone
+		// may be older than a Claim that brought it back.
 		l.drop(t)
 	} else {
-		// The server does not have it, or Close frees it when all are told.
-		l.register.forget(t)
+		l.register.forget(t) // Close frees it when all are told
 	}
+	t.report(reason)
 	s.cur = nil
 	s.promote()
-
 	s.leave()
-	t.report(reason)
 }
 
 // report logs and traces a loss from a goroutine of its own: mu is held here,
@@ -162,9 +179,6 @@ func (t *ticket) report(reason locker.LostReason) {
 		level = slog.LevelInfo
 	}
 	hook := l.cfg.Trace.Lost
-	if hook == nil && !l.cfg.Logger.Enabled(context.Background(), level) {
-		return
-	}
 	l.gate.fork()
 	go func() {
 		defer l.gate.leave()

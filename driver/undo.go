@@ -25,8 +25,22 @@ func (l *Locker) undo(t *ticket) {
 		r.TTL = t.asked
 	}
 	l.gate.fork()
+	s := t.slot
+	s.retain()
+	if s.undoing++; s.undone == nil {
+		s.undone = make(chan struct{})
+	}
 	go func() {
 		defer l.gate.leave()
+		defer s.leave()
+		defer func() {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			if s.undoing--; s.undoing == 0 {
+				close(s.undone)
+				s.undone = nil
+			}
+		}()
 		lasts, cancel := context.WithTimeout(l.halt, max(r.TTL, time.Second))
 		defer cancel()
 		for failures := 0; ; failures++ {
@@ -39,7 +53,8 @@ func (l *Locker) undo(t *ticket) {
 				t.slot.mu.Unlock()
 				return
 			}
-			pause := min(50*time.Millisecond<<min(failures, 5), time.Second)
+			// Slower with a long TTL: after an outage many may have to be undone.
+			pause := min(50*time.Millisecond<<min(failures, 10), max(time.Second, r.TTL/6), 30*time.Second)
 			timer := time.NewTimer(pause/2 + rand.N(pause))
 			select {
 			case <-timer.C:

@@ -153,20 +153,20 @@ func (c *client) within(d time.Duration, expected, name string, opts ...locker.O
 
 // waiting starts an Acquire in the background. The channel gives its outcome,
 // and is closed without one if the check ends.
-func (c *client) waiting(ctx context.Context, name string) <-chan outcome {
+func (c *client) waiting(ctx context.Context, name string, opts ...locker.Option) <-chan outcome {
 	result := make(chan outcome, 1)
 	c.t.spawn(func() {
 		defer close(result)
-		result <- c.acquire(ctx, name)
+		result <- c.acquire(ctx, name, opts...)
 	})
 	return result
 }
 
 // queued is waiting, and gives the server time to see the waiter. It breaks if
 // the waiter returned at once.
-func (c *client) queued(ctx context.Context, name string) <-chan outcome {
+func (c *client) queued(ctx context.Context, name string, opts ...locker.Option) <-chan outcome {
 	t := c.t
-	result := c.waiting(ctx, name)
+	result := c.waiting(ctx, name, opts...)
 	select {
 	case o, ok := <-result:
 		if !ok {

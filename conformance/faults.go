@@ -11,11 +11,32 @@ import (
 // cut cuts the link of c both ways. The function that it returns proves that the cut
 // bites, and ends the check as not shown if it does not; the proof itself runs
 // meanwhile, so that it costs the check no time.
-func (t *trial) cut(c *client) (proved func()) {
-	t.power("cut a link", t.rig.(Linker).Cut(c.Locker, Both))
-	t.event(c.label, "fault", "", 0, "link cut")
-	t.step("the link of %s is cut both ways", c.label)
+func (t *trial) cut(c *client) (proved func()) { return t.cutHalf(c, Both) }
+
+// cutHalf is cut for one direction.
+func (t *trial) cutHalf(c *client, d Direction) (proved func()) {
+	t.power("cut a link", t.rig.(Linker).Cut(c.Locker, d))
+	t.event(c.label, "fault", "", 0, fmt.Sprintf("link cut (%s)", d))
+	t.step("the link of %s is cut (%s)", c.label, d)
 	return t.canary(c, "the cut")
+}
+
+// loseAnswer loses the next answer to c. The function that it returns shows
+// that one was lost, and ends the check as not shown if none was.
+func (t *trial) loseAnswer(c *client, when string) (proved func()) {
+	counter := t.rig.(LossCounter)
+	before, err := counter.Lost(c.Locker)
+	t.power("count lost answers", err)
+	t.power("lose an answer", t.rig.(Linker).DropReplies(c.Locker, 1))
+	t.event(c.label, "fault", "", 0, "the next answer is lost")
+	t.step("the next answer to %s is lost%s", c.label, when)
+	return func() {
+		after, err := counter.Lost(c.Locker)
+		t.power("count lost answers", err)
+		if after == before {
+			t.notShown("the loss of an answer of %s had no effect: none was lost", c.label)
+		}
+	}
 }
 
 // heal ends cut and delay.
@@ -42,8 +63,13 @@ func (t *trial) crash(c *client) (proved func()) {
 
 // canary shows that c gets nothing from the server any more.
 func (t *trial) canary(c *client, what string) (proved func()) {
+	return t.silent(c, what+" of "+c.label)
+}
+
+// silent is canary for a fault that is not only that of c.
+func (t *trial) silent(c *client, fault string) (proved func()) {
 	ctx, cancel := context.WithTimeout(t.ctx, t.prompt())
-	proof := &proof{fault: what + " of " + c.label, over: make(chan struct{})}
+	proof := &proof{fault: fault, over: make(chan struct{})}
 	t.mu.Lock()
 	t.proofs = append(t.proofs, proof)
 	t.mu.Unlock()

@@ -65,7 +65,6 @@ func is[T any](r Rig) bool {
 	return ok
 }
 
-
 // has reports whether the rig has a power.
 func (p Power) has(r Rig) bool {
 	offered := offers[p]

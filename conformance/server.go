@@ -73,17 +73,25 @@ type Crowder interface {
 }
 
 // A Flusher can delete all data of the server.
-type Flusher interface{ FlushAll(ctx context.Context) error }
+type Flusher interface {
+	FlushAll(ctx context.Context) error
+}
 
 // A ScriptFlusher can make the server forget the scripts that it was sent.
-type ScriptFlusher interface{ FlushScripts(ctx context.Context) error }
+type ScriptFlusher interface {
+	FlushScripts(ctx context.Context) error
+}
 
 // A ClientKiller can have the server end the connections of all clients.
-type ClientKiller interface{ KillClients(ctx context.Context) error }
+type ClientKiller interface {
+	KillClients(ctx context.Context) error
+}
 
 // A Compacter can make the server forget its history up to now. Before, it
 // writes some that is foreign, so that there is something to forget.
-type Compacter interface{ Compact(ctx context.Context) error }
+type Compacter interface {
+	Compact(ctx context.Context) error
+}
 
 // A Filler can exhaust the server's quota for data.
 type Filler interface {

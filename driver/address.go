@@ -107,7 +107,7 @@ func cutUser(s string) (userinfo, rest string, err error) {
 	wideOK := wideErr == nil && hasPassword && !strings.ContainsAny(user, "/?#")
 	switch {
 	case wideOK && plainErr != nil:
-		return wide, s[last+1:], nil
+		return wide, s[last+1:], nil //nolint:nilerr // it only says which of two readings is right
 	case wideOK:
 		if len(plainHosts) < len(authority) && slices.ContainsFunc(plain, func(h Host) bool { return h.Port == "" }) {
 			return wide, s[last+1:], nil
@@ -145,7 +145,7 @@ func parseHosts(s string) ([]Host, error) {
 }
 
 func parseHost(s string) (Host, error) {
-	name, port := s, ""
+	var name, port string
 	if inner, ok := strings.CutPrefix(s, "["); ok {
 		var after string
 		if name, after, ok = strings.Cut(inner, "]"); !ok {

@@ -48,7 +48,7 @@ func TestParseAddress(t *testing.T) {
 				t.Fatal(err)
 			}
 			if !reflect.DeepEqual(*got, tt.want) {
-				t.Errorf("ParseAddress(%q)\n got %#v\nwant %#v", tt.raw, Address(*got), tt.want)
+				t.Errorf("ParseAddress(%q)\n got %#v\nwant %#v", tt.raw, *got, tt.want)
 			}
 		})
 	}

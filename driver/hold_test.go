@@ -176,7 +176,7 @@ func TestReleaseOutcomes(t *testing.T) {
 		if err := lock.Release(ctx); err != nil {
 			t.Fatal(err)
 		}
-		if err := lock.Release(ctx); !errors.Is(err, locker.ErrReleased) || lock.Err() != locker.ErrReleased {
+		if err := lock.Release(ctx); !errors.Is(err, locker.ErrReleased) || !errors.Is(lock.Err(), locker.ErrReleased) {
 			t.Fatalf("second Release: %v, Err: %v", err, lock.Err())
 		}
 
@@ -233,7 +233,7 @@ func TestReleaseOfASilentServerIsBounded(t *testing.T) {
 		defer cancel()
 		go func() { released <- lock.Release(cctx) }()
 		synctest.Wait()
-		if !ended(lock) || lock.Err() != locker.ErrReleased {
+		if !ended(lock) || !errors.Is(lock.Err(), locker.ErrReleased) {
 			t.Fatal("Done is open while the server is asked")
 		}
 		err := <-released
@@ -327,7 +327,7 @@ func TestCloseEndsHoldsBeforeItFreesThem(t *testing.T) {
 		}
 		var early atomic.Bool
 		s.onBefore(func(op, _ string) error {
-			if op == "release" && !(ended(locks[0]) && ended(locks[1]) && ended(locks[2])) {
+			if op == "release" && (!ended(locks[0]) || !ended(locks[1]) || !ended(locks[2])) {
 				early.Store(true)
 			}
 			return nil

@@ -220,7 +220,7 @@ func (lk *Lock) Release(ctx context.Context) error {
 			f(s.name, Token(t.tenure), err)
 		}
 		return err
-	case lk.err != locker.ErrReleased:
+	case lk.err != locker.ErrReleased: //nolint:errorlint // a loss may wrap any error of a backend
 		err := lk.err
 		s.mu.Unlock()
 		return err

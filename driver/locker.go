@@ -236,7 +236,7 @@ func closedError(name string) error {
 // contextError matches both the error of ctx and its cause.
 func contextError(ctx context.Context, name string) error {
 	err, cause := ctx.Err(), context.Cause(ctx)
-	if cause == err {
+	if cause == err { //nolint:errorlint // a cause that wraps err says more than err
 		return fmt.Errorf("locker: %q: %w", name, err)
 	}
 	return fmt.Errorf("locker: %q: %w: %w", name, err, cause)

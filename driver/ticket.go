@@ -50,8 +50,6 @@ type ticket struct {
 	interrupt func()
 	pushed    uint64 // tenure of a pushed grant
 	gone      bool
-	reason    locker.LostReason
-	goneErr   error
 	ask       bool
 
 	levels []*Lock

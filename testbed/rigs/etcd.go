@@ -208,7 +208,7 @@ func (r *etcdRig) Plant(ctx context.Context) (func(context.Context) error, error
 	}
 	for _, key := range keys {
 		r.plant(key)
-		if _, err := r.admin.Put(ctx, key, foreign); err != nil {
+		if _, err := r.admin.Put(ctx, key, planted); err != nil {
 			return nil, fmt.Errorf("rigs: %w", err)
 		}
 	}
@@ -218,7 +218,7 @@ func (r *etcdRig) Plant(ctx context.Context) (func(context.Context) error, error
 			if err != nil {
 				return fmt.Errorf("rigs: %w", err)
 			}
-			if len(got.Kvs) != 1 || string(got.Kvs[0].Value) != foreign {
+			if len(got.Kvs) != 1 || string(got.Kvs[0].Value) != planted {
 				return fmt.Errorf("the key %q, which is not the library's, was changed or deleted", key)
 			}
 		}
@@ -226,7 +226,7 @@ func (r *etcdRig) Plant(ctx context.Context) (func(context.Context) error, error
 	}, nil
 }
 
-const foreign = "not the library's"
+const planted = "not the library's"
 
 // Close also removes what is left: the server may be shared.
 func (r *etcdRig) Close() error {

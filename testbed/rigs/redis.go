@@ -170,7 +170,7 @@ func (r *redisRig) Plant(ctx context.Context) (func(context.Context) error, erro
 	}
 	for _, key := range keys {
 		r.plant(key)
-		if err := r.admin.Set(ctx, key, foreign, 0).Err(); err != nil {
+		if err := r.admin.Set(ctx, key, planted, 0).Err(); err != nil {
 			return nil, fmt.Errorf("rigs: %w", err)
 		}
 	}
@@ -180,7 +180,7 @@ func (r *redisRig) Plant(ctx context.Context) (func(context.Context) error, erro
 			if err != nil && !errors.Is(err, redis.Nil) {
 				return fmt.Errorf("rigs: %w", err)
 			}
-			if got != foreign {
+			if got != planted {
 				return fmt.Errorf("the key %q, which is not the library's, was changed or deleted", key)
 			}
 		}

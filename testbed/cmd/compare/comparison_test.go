@@ -152,6 +152,27 @@ func TestBrokenLockIsSaidAndFails(t *testing.T) {
 	}
 }
 
+// What another library does not keep is shown, and is not our failure.
+func TestForeignLibrary(t *testing.T) {
+	f := newFixture(t)
+	f.targets = append(f.targets, target{key: "other", foreign: true, maker: func(*servers.Server) (conformance.Maker, error) {
+		return hollow{memrig.Maker(true)}, nil
+	}})
+	if status := f.run("-foreign", "-run", "^X1$"); status != exitOK {
+		t.Errorf("status %d\n%s%s", status, &f.out, &f.err)
+	}
+	r := f.written(t)
+	if len(r.Backends) != 1 || r.Backends[0].Results[0].Verdict != conformance.Broken {
+		t.Errorf("the other library was not run alone, or not found broken: %+v", r.Backends)
+	}
+	if status := f.run("-run", "^X1$"); status != exitOK {
+		t.Errorf("status %d", status)
+	}
+	if r := f.written(t); len(r.Backends) != 2 {
+		t.Errorf("without being asked, %d columns were run", len(r.Backends))
+	}
+}
+
 func TestMissingServer(t *testing.T) {
 	for _, test := range []struct {
 		ci, require string
@@ -224,6 +245,7 @@ func TestUsage(t *testing.T) {
 	}{
 		{[]string{"-h"}, exitOK, "-backends LIST"},
 		{[]string{"--help"}, exitOK, "memory,remote"},
+		{[]string{"-foreign", "-backends", "memory"}, exitUsage, "-foreign"},
 		{[]string{"-backends", "zookeeper"}, exitUsage, `no "zookeeper"; known: memory, remote`},
 		{[]string{"-run", "["}, exitUsage, "-run"},
 		{[]string{"-run", "^nothing$"}, exitUsage, "B1"},

@@ -20,6 +20,9 @@ Usage: compare [flags]
 
   -backends LIST   which to compare, separated by commas
                    (default %s)
+  -foreign         compare other lock libraries instead, each as its documentation
+                   uses it (%s);
+                   what is not green in one of them does not change the status
   -run REGEXP      only the checks whose ID matches, for instance '^X' or '^L1$'
   -seed N          repeat the choices of an earlier run (default: fresh ones)
   -parallel N      checks that run at once on each backend (default: as the suite
@@ -52,13 +55,19 @@ var errHelp = errors.New("help was asked for")
 
 // parse reads the flags. What it has to say about them goes to w.
 func parse(args []string, targets []target, w io.Writer) (options, error) {
-	var keys []string
+	var keys, own, others []string
 	for _, t := range targets {
 		keys = append(keys, t.key)
+		if t.foreign {
+			others = append(others, t.key)
+		} else {
+			own = append(own, t.key)
+		}
 	}
 	fs := flag.NewFlagSet("compare", flag.ContinueOnError)
 	fs.SetOutput(io.Discard)
-	backends := fs.String("backends", strings.Join(keys, ","), "")
+	backends := fs.String("backends", "", "")
+	foreign := fs.Bool("foreign", false, "")
 	run := fs.String("run", "", "")
 	seed := fs.Uint64("seed", 0, "")
 	parallel := fs.Int("parallel", 0, "")
@@ -66,10 +75,19 @@ func parse(args []string, targets []target, w io.Writer) (options, error) {
 	verbose := fs.Bool("v", false, "")
 	err := fs.Parse(args)
 	if errors.Is(err, flag.ErrHelp) {
-		fmt.Fprintf(w, usage, strings.Join(keys, ","))
+		fmt.Fprintf(w, usage, strings.Join(own, ","), strings.Join(others, ","))
 		return options{}, errHelp
 	}
 	o := options{seed: *seed, parallel: *parallel, out: *out, verbose: *verbose}
+	switch {
+	case *backends != "" && *foreign:
+		err = errors.Join(err, errors.New("-foreign chooses the backends: leave -backends out"))
+	case *backends != "":
+	case *foreign:
+		*backends = strings.Join(others, ",")
+	default:
+		*backends = strings.Join(own, ",")
+	}
 	switch {
 	case err != nil:
 	case fs.NArg() > 0:

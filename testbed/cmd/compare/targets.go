@@ -9,14 +9,18 @@ import (
 	"github.com/lockerlib/locker/conformance"
 	"github.com/lockerlib/locker/etcdlock"
 	"github.com/lockerlib/locker/memlock/memrig"
+	"github.com/lockerlib/locker/testbed/foreign"
 	"github.com/lockerlib/locker/testbed/rigs"
 	"github.com/lockerlib/locker/testbed/servers"
 )
 
 // A target is one column of the comparison.
 type target struct {
-	key    string // on the command line
-	server string // a key of the sources, or "" if it needs none
+	key string // on the command line
+	// foreign is another library: its column states facts, and what is not green
+	// in it is no failure of this program. It is run only where it is asked for.
+	foreign bool
+	server  string // a key of the sources, or "" if it needs none
 	// maker makes rigs on the server. If the Maker is an io.Closer, it is closed.
 	maker func(*servers.Server) (conformance.Maker, error)
 }
@@ -32,12 +36,24 @@ func allTargets() []target {
 	etcd := func(mode etcdlock.Mode) func(*servers.Server) (conformance.Maker, error) {
 		return func(s *servers.Server) (conformance.Maker, error) { return rigs.Etcd(s, mode) }
 	}
-	return []target{
+	own := []target{
 		{key: "memory", maker: func(*servers.Server) (conformance.Maker, error) { return memrig.Maker(true), nil }},
 		{key: "etcd-session", server: servers.EtcdName, maker: etcd(etcdlock.Session)},
 		{key: "etcd-lease", server: servers.EtcdName, maker: etcd(etcdlock.Lease)},
 		{key: "redis", server: servers.RedisName, maker: func(s *servers.Server) (conformance.Maker, error) { return rigs.Redis(s) }},
 	}
+	return append(own, foreignTargets()...)
+}
+
+// foreignTargets are the other libraries, by the schemes of their adapters.
+func foreignTargets() []target {
+	var all []target
+	for _, l := range foreign.Libraries() {
+		all = append(all, target{key: l.Scheme, foreign: true, server: l.Servers, maker: func(s *servers.Server) (conformance.Maker, error) {
+			return rigs.Foreign(s, l)
+		}})
+	}
+	return all
 }
 
 // had is a server, or why there is none.

@@ -1,0 +1,91 @@
+package foreign
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/lockerlib/locker"
+)
+
+// lock is the part of a Lock that no library has: its fixed answers, and one
+// end. It is lost when lose is called, and released when unlock has said nil.
+type lock struct {
+	name   string
+	ttl    time.Duration
+	token  uint64
+	unlock func(context.Context) error
+	until  func() time.Time // nil: the library does not tell
+
+	calls sync.Mutex // held by Release: no library says that its Unlock may run twice at once
+
+	mu   sync.Mutex // guards err
+	err  error
+	done chan struct{}
+}
+
+func newLock(name string, ttl time.Duration, unlock func(context.Context) error) *lock {
+	return &lock{name: name, ttl: ttl, unlock: unlock, done: make(chan struct{})}
+}
+
+func (l *lock) Name() string          { return l.name }
+func (l *lock) Owner() string         { return "" }
+func (l *lock) Token() uint64         { return l.token }
+func (l *lock) TTL() time.Duration    { return l.ttl }
+func (l *lock) Done() <-chan struct{} { return l.done }
+
+func (l *lock) Deadline() time.Time {
+	if l.until == nil {
+		return time.Time{}
+	}
+	return l.until()
+}
+
+func (l *lock) Err() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.err
+}
+
+func (l *lock) end(err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.err == nil {
+		l.err = err
+		close(l.done)
+	}
+}
+
+func (l *lock) lose(cause error) {
+	l.end(&locker.LostError{Name: l.name, Token: l.token, Reason: locker.LostExpired, At: time.Now(), Err: cause})
+}
+
+// Release calls the library each time, also the second, to show what it does.
+func (l *lock) Release(ctx context.Context) error {
+	l.calls.Lock()
+	defer l.calls.Unlock()
+	before := l.Err()
+	err := l.unlock(ctx)
+	if err == nil {
+		l.end(locker.ErrReleased)
+		return nil
+	}
+	if before != nil && errors.Is(err, errNotHeld) {
+		return errors.Join(before, err)
+	}
+	return err
+}
+
+// errNotHeld is wrapped by what unlock returns if the library says that the
+// lock is not held.
+var errNotHeld = errors.New("not held, by the library's word")
+
+// notHeld is what the library's word means to a holder that was told nothing.
+func (l *lock) notHeld(own error) error {
+	if l.Err() == nil {
+		l.lose(own)
+		return errors.Join(l.Err(), errNotHeld, own)
+	}
+	return errors.Join(errNotHeld, own)
+}

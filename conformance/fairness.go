@@ -13,6 +13,8 @@ func fairnessChecks() []Check {
 			Rule: "Of greedy clients nobody starves."},
 		{ID: "Q3", Class: Required, Within: 14, body: q3,
 			Rule: "A waiter that gives up leaves the order of the others as it was."},
+		{ID: "Q4", Class: Required, Within: 20, body: q4,
+			Rule: "A client with many waiters of its own does not keep a name from another client."},
 	}
 }
 
@@ -118,4 +120,47 @@ func q2(t *trial) {
 		t.broken("every client gets a share", "of %d holds the clients got %v (Jain index %.2f)", total, shares, jain)
 	}
 	t.measured("Jain index %.2f", jain)
+}
+
+// handoffs bounds how many holds may pass inside of one client while another one
+// waits. It is generous: what it must tell is a bound from none.
+const handoffs = 100
+
+// q4 holds wherever a name is handed on inside of a client, whether or not the
+// server is told of it.
+func q4(t *trial) {
+	a, b := t.pair()
+	const greedy = 8
+	turns := t.rounds(20, 5)
+	var holds, over counter
+	var worst int64
+	t.step("%d goroutines of A acquire and release a name as fast as they can; B gets it %d times", greedy, turns)
+	t.each(greedy+1, func(i int) {
+		if i < greedy {
+			for over.get() == 0 {
+				o := a.acquire(t.ctx, "q4")
+				if o.err != nil {
+					t.broken("Acquire gets the name in the end", "A got %v", o.err)
+				}
+				holds.add(1)
+				t.sleep(100 * time.Microsecond)
+				o.hold.drop()
+			}
+			return
+		}
+		defer over.add(1)
+		t.sleep(t.spacing())
+		for range turns {
+			before := holds.get()
+			limit := t.ttl() + t.prompt()
+			h := b.within(limit, "a client alone gets a name that many of another client want", "q4")
+			worst = max(worst, holds.get()-before)
+			if worst > handoffs {
+				t.broken("a client alone gets a name that many of another client want", "A had it %d times while B waited", worst)
+			}
+			h.drop()
+		}
+	})
+	t.need(holds.get() > greedy, "A was not greedy: it had the name %d times", holds.get())
+	t.measured("at most %d holds of A before B", worst)
 }

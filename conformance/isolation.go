@@ -8,6 +8,8 @@ func isolationChecks() []Check {
 	return []Check{
 		{ID: "I1", Class: Required, Within: 16, body: i1,
 			Rule: "Two different names never share a lock, however alike they are."},
+		{ID: "I2", Class: Required, Within: 12, body: i2, Needs: []Power{PowerPrefix},
+			Rule: "Two prefixes never share a lock, also when one begins with the other, and leave each other's data alone."},
 		{ID: "I3", Class: Required, Within: 12, body: i3, Needs: []Power{PowerPlant},
 			Rule: "Data beside the library's own is left alone."},
 	}
@@ -65,6 +67,41 @@ func i1(t *trial) {
 		h.drop()
 	}
 	t.measured("%d names", len(names))
+}
+
+// i2 pairs prefixes and names whose concatenation is the same, or nearly so.
+func i2(t *trial) {
+	places := []struct{ prefix, name string }{
+		{"a", "n"}, {"b", "n"}, {"a", "b/c"}, {"a/b", "c"}, {"a/b/c", "n"}, {"ab", "c"}, {"a", "bc"}, {"A", "n"}, {"a", "b:c"}, {"a:b", "c"},
+	}
+	first, second := make(map[string]*client), make(map[string]*client)
+	held := make([]*hold, len(places))
+	t.step("%d places, prefix and name, are held at once", len(places))
+	for i, p := range places {
+		for label, cs := range map[string]map[string]*client{"A": first, "B": second} {
+			if cs[p.prefix] == nil {
+				l, err := t.rig.(Prefixer).OpenUnder(t.ctx, p.prefix)
+				t.power("open a client under a prefix", err)
+				cs[p.prefix] = &client{Locker: l, t: t, label: label + " under " + p.prefix}
+			}
+		}
+		o := first[p.prefix].try(t.ctx, p.name)
+		if o.err != nil {
+			t.broken("two prefixes never share a lock", "%s was refused under the prefix %q: %v", quote(p.name), p.prefix, o.err)
+		}
+		held[i] = o.hold
+	}
+	for _, p := range places {
+		second[p.prefix].refused(p.name, "while another client under the prefix "+p.prefix+" held it")
+	}
+	for i, p := range places {
+		held[i].drop()
+		second[p.prefix].free(p.name).drop()
+		for _, other := range held[i+1:] {
+			other.held("when a lock under another prefix was released")
+		}
+	}
+	t.measured("%d places", len(places))
 }
 
 func i3(t *trial) {

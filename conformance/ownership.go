@@ -16,9 +16,9 @@ func ownershipChecks() []Check {
 			Rule: "A second release says ErrReleased and is harmless after somebody else has acquired."},
 		{ID: "O3", Class: Required, Within: 10, body: o3, Needs: []Power{PowerEvict},
 			Rule: "An old handle cannot free a newer hold of the same client."},
-		{ID: "O4", Class: Required, Within: 10, body: o4, Needs: []Power{PowerLinks},
+		{ID: "O4", Class: Required, Within: 10, body: o4, Needs: []Power{PowerLinks, PowerLosses},
 			Rule: "A release whose answer was lost may be retried, and the name is free within T+S."},
-		{ID: "O5", Class: Required, Within: 14, body: o5, Needs: []Power{PowerLinks},
+		{ID: "O5", Class: Required, Within: 14, body: o5, Needs: []Power{PowerLinks, PowerLosses},
 			Rule: "A lost answer to a claim is never ErrHeld because of the claim itself, and the orphan is gone within T+S."},
 		{ID: "O6", Class: Required, Within: 8, body: o6, Needs: []Power{PowerEvict},
 			Rule: "Owners and clients are compared exactly: job-1 is not job-10."},
@@ -96,9 +96,7 @@ func o3(t *trial) {
 func o4(t *trial) {
 	a, b := t.pair()
 	h := a.free("o4")
-	t.power("lose an answer", t.rig.(Linker).DropReplies(a.Locker, 1))
-	t.event("A", "fault", "", 0, "the next answer is lost")
-	t.step("A releases, the answer is lost, and A releases again")
+	proved := t.loseAnswer(a, ": A releases, and releases again")
 	ctx, cancel := context.WithTimeout(t.ctx, t.ttl()/2)
 	defer cancel()
 	began := time.Now()
@@ -109,6 +107,7 @@ func o4(t *trial) {
 		t.broken("a retried release is no loss", "it said %v", err)
 	}
 	g := b.within(t.freed(h.TTL()), "the name is free by one TTL and the slack", "o4")
+	proved()
 	t.measured("free after %s", short(time.Since(began)))
 	if err := h.release(); errors.Is(err, locker.ErrLost) {
 		t.broken("a retried release is no loss", "it said %v after B had acquired", err)
@@ -124,9 +123,7 @@ func o5(t *trial) {
 		what string
 		call func(context.Context, string, ...locker.Option) outcome
 	}{{"TryAcquire", a.try}, {"Acquire", a.acquire}} {
-		t.power("lose an answer", t.rig.(Linker).DropReplies(a.Locker, 1))
-		t.event("A", "fault", "", 0, "the next answer is lost")
-		t.step("the answer to A's %s is lost", how.what)
+		proved := t.loseAnswer(a, ": that to its "+how.what)
 		ctx, cancel := context.WithTimeout(t.ctx, t.ttl()/2)
 		o := how.call(ctx, "o5")
 		cancel()
@@ -137,6 +134,7 @@ func o5(t *trial) {
 			b.refused("o5", "while A, whose answer was lost, held it")
 			o.hold.drop()
 		}
+		proved()
 		b.within(t.ttl()+t.freed(t.ttl()), "the orphan of a lost answer is gone by one TTL and the slack", "o5").drop()
 	}
 }

@@ -17,7 +17,7 @@ func renewalChecks() []Check {
 			Rule: "Renewal extends only its own hold, never a successor's."},
 		{ID: "N4", Class: Required, Within: 8, body: n4, Needs: []Power{PowerEvict},
 			Rule: "Renewal never brings back a hold that the server no longer has."},
-		{ID: "N5", Class: Required, Within: 10, body: n5, Needs: []Power{PowerLinks},
+		{ID: "N5", Class: Required, Within: 10, body: n5, Needs: []Power{PowerLinks, PowerLosses},
 			Rule: "One failed renewal is not a loss."},
 		{ID: "N6", Class: Required, Within: 14, body: n6, Needs: []Power{PowerCrash},
 			Rule: "Renewal sets the lease and never adds to it."},
@@ -91,14 +91,13 @@ func n5(t *trial) {
 	a, b := t.pair()
 	h := a.free("n5")
 	for range 2 {
-		t.power("lose an answer", t.rig.(Linker).DropReplies(a.Locker, 1))
-		t.event("A", "fault", "", 0, "the next answer is lost")
-		t.step("the next answer to A is lost, and A holds for one and a half TTLs")
+		proved := t.loseAnswer(a, ", and A holds for one and a half TTLs")
 		for range 6 {
 			t.sleep(t.ttl() / 4)
 			h.held("after one lost answer")
 			b.refused("n5", "while A held it")
 		}
+		proved()
 	}
 	if err := h.release(); errors.Is(err, locker.ErrLost) {
 		t.broken("one failed renewal is not a loss", "Release said %v", err)

@@ -61,6 +61,14 @@ func (c *Client) DropReplies(n int) {
 	c.link.settle()
 }
 
+// Lost returns how many answers DropReplies has lost so far, or is about to: a
+// test that lost none has shown nothing.
+func (c *Client) Lost() int64 {
+	c.link.mu.Lock()
+	defer c.link.mu.Unlock()
+	return c.link.lost
+}
+
 // Crash ends the client as if its process had died: it sends nothing any more
 // and hears nothing, its calls that wait fail, and later ones do, with an error
 // that is ErrClosed. The server is not told, and drops what the client had when

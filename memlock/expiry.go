@@ -40,7 +40,7 @@ func (sh *shard) expire() {
 			delete(sh.graves, id)
 		}
 	}
-	if next, any := sh.earliest(); any {
+	if next, found := sh.earliest(); found {
 		sh.watch(next)
 	}
 }
@@ -59,10 +59,10 @@ func (sh *shard) prune(q *queue, now time.Time) {
 	}
 }
 
-func (sh *shard) earliest() (t time.Time, any bool) {
+func (sh *shard) earliest() (t time.Time, found bool) {
 	note := func(d time.Time) {
-		if !any || d.Before(t) {
-			t, any = d, true
+		if !found || d.Before(t) {
+			t, found = d, true
 		}
 	}
 	for _, q := range sh.queues {
@@ -74,7 +74,7 @@ func (sh *shard) earliest() (t time.Time, any bool) {
 	for _, g := range sh.graves {
 		note(g.until)
 	}
-	return t, any
+	return t, found
 }
 
 // rest disarms the timer of a shard that is empty. It is called when the last

@@ -141,8 +141,10 @@ func TestALookedAtHoldIsLockedToTheEnd(t *testing.T) {
 	a := newPeer(t, s, "a")
 	g := a.guard("a1", "n", a.holds("a1", "n"))
 	s.Atomically(func(v View) {
-		if !v.Current(g) || !v.Current(g) {
-			t.Error("not current")
+		for range 2 { // the second look finds the name locked by the first
+			if !v.Current(g) {
+				t.Error("not current")
+			}
 		}
 		if sh := s.shard("n"); sh.mu.TryLock() {
 			sh.mu.Unlock()

@@ -35,6 +35,7 @@ type link struct {
 	mu       sync.Mutex // guards everything below
 	up, down half
 	lose     int   // how many of the next requests lose their answer
+	lost     int64 // how many have
 	cause    error // why gone is closed
 	sink     driver.Sink
 	outbox   []parcel
@@ -88,6 +89,7 @@ func (l *link) carry(ctx context.Context, apply func(travelled time.Duration)) e
 	reset := l.lose > 0
 	if reset {
 		l.lose--
+		l.lost++
 		l.settle()
 	}
 	sent := l.up

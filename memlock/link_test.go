@@ -129,7 +129,7 @@ func TestDelay(t *testing.T) {
 		// The lease counts from when the server carried the request out.
 		time.Sleep(ttl - 2*time.Second - 1)
 		a.isHeldBy("n", "a")
-		time.Sleep(1)
+		time.Sleep(1 * time.Nanosecond)
 		synctest.Wait()
 		a.isHeldBy("n", "")
 		a.hears() // on its way
@@ -253,7 +253,7 @@ func TestCrash(t *testing.T) {
 		synctest.Wait()
 		a.isHeldBy("n", "a")
 		b.renews("b1", "m", driver.Held)
-		time.Sleep(1)
+		time.Sleep(1 * time.Nanosecond)
 		synctest.Wait()
 		a.isHeldBy("n", "")
 		a.isHeldBy("o", "")

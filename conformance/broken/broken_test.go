@@ -12,7 +12,9 @@ import (
 	"github.com/lockerlib/locker/conformance/broken"
 )
 
-func TestReference(t *testing.T) { conformance.Run(t, broken.Reference()) }
+func TestReference(t *testing.T) {
+	conformance.Run(t, broken.Reference(), conformance.WithSet(conformance.Standard), conformance.WithSet(conformance.Faults))
+}
 
 // Each required check is the one that must catch something. Those that need
 // other processes, or foreign data on the server, cannot be tested by a lock
@@ -23,7 +25,7 @@ func TestEveryRequiredCheckCatches(t *testing.T) {
 		catches[b.Caught] = true
 	}
 	without := broken.Reference().Profile().Without
-	for _, c := range conformance.Checks() {
+	for _, c := range conformance.Checks(conformance.Standard, conformance.Faults) {
 		lacking := slices.ContainsFunc(c.Needs, func(p conformance.Power) bool { return without[p] != "" })
 		if c.Class == conformance.Required && !lacking && !catches[c.ID] {
 			t.Errorf("no broken locker is to be caught by %s: %s", c.ID, c.Rule)
@@ -34,7 +36,7 @@ func TestEveryRequiredCheckCatches(t *testing.T) {
 // A rig whose faults do nothing shows nothing: no check may pass or convict on
 // its word.
 func TestFaultsThatDoNothing(t *testing.T) {
-	for _, id := range []string{"W3", "W5", "W6", "E1", "E2", "E3", "E5", "N2", "N6", "L1", "R7", "F4"} {
+	for _, id := range []string{"W3", "W5", "W6", "E1", "E2", "E3", "E5", "N2", "N6", "L1", "R7", "F4", "N5", "O4", "O5", "S1", "S2", "S3", "S5", "S14"} {
 		t.Run(id, func(t *testing.T) {
 			t.Parallel()
 			report, err := conformance.Verify(t.Context(), harmless{broken.Reference()}, conformance.Only(id))
@@ -57,6 +59,11 @@ func (m harmless) Make(ctx context.Context) (conformance.Rig, error) {
 
 type harmlessRig struct{ conformance.Rig }
 
+func (harmlessRig) Lost(locker.Locker) (int64, error)              { return 0, nil }
+func (harmlessRig) PauseServer(context.Context) error              { return nil }
+func (harmlessRig) ResumeServer(context.Context) error             { return nil }
+func (harmlessRig) KillServer(context.Context) error               { return nil }
+func (harmlessRig) RestartServer(context.Context) error            { return nil }
 func (harmlessRig) Crash(locker.Locker) error                      { return nil }
 func (harmlessRig) Cut(locker.Locker, conformance.Direction) error { return nil }
 func (harmlessRig) Heal(locker.Locker) error                       { return nil }

@@ -21,8 +21,11 @@ type client struct {
 	id     string
 	cfg    locker.Config
 	slept  atomic.Int64 // how long the machine was suspended
-	born   time.Time
-	shared *server // a client of the caller's, if it was given one
+	prefix string       // of every name
+
+	stepped atomic.Int64 // by how much the wall clock was stepped
+	born    time.Time
+	shared  *server // a client of the caller's, if it was given one
 
 	ctx  context.Context // ends with Close
 	stop context.CancelCauseFunc
@@ -57,6 +60,9 @@ func (c *client) sinceBoot() time.Duration {
 	d := time.Since(c.born)
 	if !c.flaw.monotonicOnly {
 		d += time.Duration(c.slept.Load())
+	}
+	if c.flaw.wallClock {
+		d += time.Duration(c.stepped.Load())
 	}
 	return d
 }
@@ -174,8 +180,11 @@ func (c *client) await(ctx, caller context.Context, cl *claim, r locker.Request,
 		}
 		sent := c.sinceBoot()
 		var a answer
+		// The server may carry it out when we have long gone on.
+		ask := &claim{id: cl.id, client: cl.client, identity: cl.identity, owner: cl.owner, metadata: cl.metadata, ttl: wanted, wake: cl.wake}
+		mayCreate := !seen || !c.flaw.stuckWhenGone
 		err := c.rpc(ctx, c.patience(r.TTL), func() {
-			a = c.server.claim(r.Name, &claim{id: cl.id, client: cl.client, identity: cl.identity, owner: cl.owner, metadata: cl.metadata, ttl: wanted, wake: cl.wake}, try && !c.flaw.tryWaits, !seen || !c.flaw.stuckWhenGone)
+			a = c.server.claim(c.prefix+r.Name, ask, try && !c.flaw.tryWaits, mayCreate)
 		})
 		if ctx.Err() != nil {
 			return nil, c.ended(ctx)
@@ -250,7 +259,7 @@ func (c *client) undo(name string, cl *claim) {
 		until := time.Now().Add(cl.ttl)
 		for time.Now().Before(until) {
 			ctx, cancel := context.WithTimeout(context.Background(), cl.ttl/3+1)
-			err := c.link.call(ctx, c.server, func() { c.server.undo(name, cl.id) })
+			err := c.link.call(ctx, c.server, func() { c.server.undo(c.prefix+name, cl.id) })
 			cancel()
 			if err == nil || c.link.dead() {
 				return
@@ -268,7 +277,7 @@ func (l *link) dead() bool {
 // haunt keeps a claim alive that nobody waits for.
 func (c *client) haunt(name string, cl *claim) {
 	for wait(c.ctx, nil, cl.ttl/3) == nil {
-		_ = c.rpc(c.ctx, cl.ttl/3, func() { c.server.renew(name, cl.id, cl.ttl) })
+		_ = c.rpc(c.ctx, cl.ttl/3, func() { c.server.renew(c.prefix+name, cl.id, cl.ttl) })
 	}
 }
 
@@ -325,7 +334,7 @@ func (c *client) Close() error {
 // Break ends the hold of name with this token.
 func (c *client) Break(ctx context.Context, name string, token uint64) error {
 	found := false
-	if err := c.rpc(ctx, 10*time.Second, func() { found = c.server.end(name, token) }); err != nil {
+	if err := c.rpc(ctx, 10*time.Second, func() { found = c.server.end(c.prefix+name, token) }); err != nil {
 		return errors.Join(locker.ErrUnavailable, err)
 	}
 	if !found {

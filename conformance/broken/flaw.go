@@ -32,6 +32,9 @@ type flaw struct {
 	tokenPerClient       bool
 	tokenPerStay         bool
 	tokenResetByEviction bool
+	handsDown            bool // a client's waiters come before those of others while it holds
+	counterStays         bool
+	forgetsOnRestart     bool
 	ttl                  func(asked time.Duration) time.Duration // what the server keeps
 	leaseOf              func(ttl time.Duration) time.Duration   // when it lets go
 	token                func(name string, c *claim, next uint64) uint64
@@ -58,6 +61,7 @@ type flaw struct {
 	deadlineFromReply bool
 	tokenAfterGrant   bool
 	shortName         bool
+	joinsPrefix       bool
 	noTokens          bool
 	lenient           func(name string) (locker.Request, bool)
 	cleans            func(string) string // owner and metadata
@@ -72,6 +76,8 @@ type flaw struct {
 	noDeadline         bool
 	deadlineSlips      time.Duration
 	monotonicOnly      bool
+	wallClock          bool
+	oneInFlight        bool
 	freshDone          bool
 	closesTwice        bool
 	errChanges         bool

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/lockerlib/locker"
@@ -17,6 +18,7 @@ type tenure struct {
 	claim *claim
 	ttl   time.Duration
 	token uint64
+	busy  atomic.Bool // a renewal is in flight, where only one may be
 
 	mu       sync.Mutex    // guards all below
 	deadline time.Duration // by the client's clock
@@ -48,7 +50,7 @@ func (c *client) grant(caller context.Context, cl *claim, r locker.Request, a an
 		return nil, fmt.Errorf("%w: the grant took longer than its lease", locker.ErrUnavailable)
 	}
 	if c.flaw.tokenAfterGrant {
-		if err := c.rpc(caller, 10*time.Second, func() { t.token = c.server.nextToken(r.Name) }); err != nil {
+		if err := c.rpc(caller, 10*time.Second, func() { t.token = c.server.nextToken(c.prefix + r.Name) }); err != nil {
 			return nil, err
 		}
 	}
@@ -104,7 +106,11 @@ func (t *tenure) keep(caller context.Context) {
 			last = now
 			// Beside the tick, so that a lost answer does not hold up the
 			// deadline.
+			if t.c.flaw.oneInFlight && !t.busy.CompareAndSwap(false, true) {
+				continue
+			}
 			t.c.work.Go(func() {
+				defer t.busy.Store(false)
 				if !t.renew(caller, now) && t.c.flaw.givesUp {
 					t.lose(locker.LostExpired, errGaveUp)
 				}
@@ -116,7 +122,11 @@ func (t *tenure) keep(caller context.Context) {
 // renew asks once.
 func (t *tenure) renew(ctx context.Context, sent time.Duration) (answered bool) {
 	found := false
-	err := t.c.rpc(ctx, max(t.ttl/4, 1), func() { found = t.c.server.renew(t.name, t.claim.id, t.ttl) })
+	limit := t.ttl
+	if t.c.flaw.givesUp {
+		limit = t.ttl / 8
+	}
+	err := t.c.rpc(ctx, max(limit, 1), func() { found = t.c.server.renew(t.c.prefix+t.name, t.claim.id, t.ttl) })
 	if err != nil {
 		return false
 	}

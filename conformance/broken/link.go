@@ -16,6 +16,7 @@ type link struct {
 	up      time.Duration
 	down    time.Duration
 	drop    int
+	lost    int64 // answers that drop has kept back
 	crashed bool
 	ended   context.Context // after which nothing is on its way any more
 	end     context.CancelFunc
@@ -52,7 +53,7 @@ func (l *link) call(ctx context.Context, s *server, f func()) error {
 		return wait(ctx, nil, -1)
 	}
 	arrived := func() bool {
-		if l.blocked(conformance.Up) {
+		if l.blocked(conformance.Up) || !l.reaches(s) {
 			return false
 		}
 		f()
@@ -60,17 +61,19 @@ func (l *link) call(ctx context.Context, s *server, f func()) error {
 		defer l.mu.Unlock()
 		if l.drop > 0 {
 			l.drop--
+			l.lost++
 			return false
 		}
 		return !l.crashed && l.cut&conformance.Down == 0
 	}
-	if up+down == 0 {
+	if standing, _ := s.standing(); up+down == 0 && standing == nil {
 		if !arrived() {
 			return wait(ctx, nil, -1)
 		}
 		return nil
 	}
-	// On a slow link the request goes on when its sender has given up.
+	// On a slow link, and at a server that stands still, the request goes on
+	// when its sender has given up.
 	answered := make(chan struct{})
 	go func() {
 		if wait(l.ended, nil, up) == nil && arrived() && wait(l.ended, nil, down) == nil {
@@ -78,6 +81,22 @@ func (l *link) call(ctx context.Context, s *server, f func()) error {
 		}
 	}()
 	return wait(ctx, answered, -1)
+}
+
+// reaches waits while the server stands still, and reports false if the request
+// gets lost there.
+func (l *link) reaches(s *server) bool {
+	for {
+		standing, lost := s.standing()
+		switch {
+		case lost:
+			return false
+		case standing == nil:
+			return true
+		case wait(l.ended, standing, -1) != nil:
+			return false
+		}
+	}
 }
 
 // wait waits for c, for d (if it is not negative), or for the end of ctx, which

@@ -142,10 +142,10 @@ func (t *tenure) free(ctx context.Context) error {
 		ctx = context.WithoutCancel(ctx)
 	}
 	found := false
-	err := t.c.rpc(ctx, t.ttl/3+1, func() { found = t.c.server.release(t.name, t.claim.id, t.c.id, t.c.cfg.Identity) })
+	err := t.c.rpc(ctx, t.ttl/3+1, func() { found = t.c.server.release(t.c.prefix+t.name, t.claim.id, t.c.id, t.c.cfg.Identity) })
 	if err != nil {
 		if f.resumesRenewal {
-			_ = t.c.rpc(ctx, t.ttl, func() { t.c.server.renew(t.name, t.claim.id, t.ttl) })
+			_ = t.c.rpc(ctx, t.ttl, func() { t.c.server.renew(t.c.prefix+t.name, t.claim.id, t.ttl) })
 			t.c.work.Go(func() { t.c.haunt(t.name, t.claim) })
 			return err
 		}

@@ -22,10 +22,7 @@ func (m maker) Profile() conformance.Profile {
 	return conformance.Profile{
 		Backend: m.name, Server: "a map in this process", TTL: time.Second, Slack: 100 * time.Millisecond,
 		FIFO: true, Bubble: true,
-		Without: map[conformance.Power]string{
-			conformance.PowerSpawn: "the server lives in this process",
-			conformance.PowerPlant: "the server keeps locks and nothing else",
-		},
+		Without: without(),
 	}
 }
 
@@ -93,12 +90,13 @@ func (r *rig) OpenShared(ctx context.Context, opts ...locker.OpenOption) (locker
 }
 
 func (r *rig) Close() error {
+	err := errors.Join(r.ResumeServer(context.Background()), r.RestartServer(context.Background()))
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, wire := range r.links {
 		wire.set(func() { wire.cut, wire.up, wire.down, wire.drop, wire.crashed = 0, 0, 0, 0, false })
 	}
-	var errs []error
+	errs := []error{err}
 	for _, l := range r.lockers {
 		errs = append(errs, l.Close())
 	}

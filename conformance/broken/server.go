@@ -31,17 +31,24 @@ type server struct {
 	last    map[string]string // who held each name last
 	store   map[string]entry  // of the locks of tutorials
 	undone  map[string]bool   // claims that must come to nothing
-	residue []string          // what flawed code leaves behind
-	closed  bool              // a caller's client that flawed code closed
+	paused  chan struct{}     // while the server stands still; closed when it goes on
+	killed  bool
+	residue []string // what flawed code leaves behind
+	closed  bool     // a caller's client that flawed code closed
+
+	counters map[string]bool // that flawed code keeps for ever
 }
 
 func newServer(f *flaw) *server {
-	return &server{flaw: f, queues: make(map[string][]*claim), tokens: make(map[string]uint64), last: make(map[string]string), store: make(map[string]entry), undone: make(map[string]bool)}
+	return &server{flaw: f, queues: make(map[string][]*claim), tokens: make(map[string]uint64), last: make(map[string]string), store: make(map[string]entry), undone: make(map[string]bool), counters: make(map[string]bool)}
 }
 
 // settle drops the claims that ran out, and grants the name to whoever is first
 // now. mu is held.
 func (s *server) settle(name string) {
+	if s.still() {
+		return
+	}
 	now := time.Now()
 	q := slices.DeleteFunc(s.queues[name], func(c *claim) bool {
 		if c.token == 0 && s.flaw.waitersLiveForever || s.flaw.expiryNeverNoticed {
@@ -98,6 +105,9 @@ func (s *server) mint(name string, c *claim) uint64 {
 		return s.tokens[key]
 	}
 	s.last[name] = c.client
+	if s.flaw.counterStays {
+		s.counters[name] = true
+	}
 	s.tokens[key]++
 	t := s.tokens[key]
 	if s.flaw.token != nil {
@@ -160,6 +170,14 @@ func (s *server) insert(name string, c *claim) {
 	switch {
 	case s.flaw.lifo && len(q) > 2:
 		q = slices.Insert(slices.Clone(s.queues[name]), 1, c)
+	case s.flaw.handsDown && len(q) > 2 && c.client == q[0].client:
+		// Before the first waiter of another client.
+		rest := s.queues[name]
+		i := 1
+		for i < len(rest) && rest[i].client == c.client {
+			i++
+		}
+		q = slices.Insert(slices.Clone(rest), i, c)
 	case s.flaw.favours && len(q) > 2:
 		slices.SortStableFunc(q[1:], func(a, b *claim) int { return cmp.Compare(a.client, b.client) })
 	}

@@ -10,7 +10,7 @@ import (
 func spoiled() []spoiledLock {
 	var all []spoiledLock
 	for _, group := range [][]spoiledLock{
-		basics(), waits(), cancels(), leases(), losses(), owners(), entries(), tokens(), queues(), names(), leftovers(), inputs(),
+		basics(), waits(), cancels(), leases(), losses(), owners(), entries(), tokens(), queues(), names(), leftovers(), inputs(), faults(),
 	} {
 		all = append(all, group...)
 	}
@@ -138,6 +138,7 @@ func queues() []spoiledLock {
 	return []spoiledLock{
 		{"last come, first served", "A new waiter goes to the head of the queue.", "Q1", "in the order", flaw{lifo: true}},
 		{"favours", "The queue is sorted by client.", "Q2", "gets a share", flaw{favours: true}},
+		{"hands down", "A client's own waiters come first as long as it holds.", "Q4", "that many of another client want", flaw{handsDown: true}},
 		{"cancel moves the queue", "A waiter that leaves moves the next one to the end.", "Q3", "in the order", flaw{cancelReorders: true}},
 	}
 }
@@ -148,6 +149,7 @@ func names() []spoiledLock {
 		{"folds case", "Names are folded to lower case.", "I1", "never share a lock", flaw{name: strings.ToLower}},
 		{"ends at NUL", "Names end at a NUL.", "I1", "never share a lock", flaw{name: func(s string) string { head, _, _ := strings.Cut(s, "\x00"); return head }}},
 		{"trims", "Spaces around a name are dropped.", "I1", "never share a lock", flaw{name: strings.TrimSpace}},
+		{"joins with a slash", "A key is the prefix, a slash and the name.", "I2", "two prefixes never share a lock", flaw{joinsPrefix: true}},
 		{"drops braces", "A hash tag is taken for the whole name.", "I1", "never share a lock", flaw{name: hashTag}},
 	}
 }
@@ -199,6 +201,19 @@ func inputs() []spoiledLock {
 		{"replaces bytes", "What is not UTF-8 becomes U+FFFD.", "Z6", "is ErrInvalid", flaw{lenient: lenient(func(s string) bool { return s != toValid(s) }, time.Second, toValid)}},
 		{"nil is welcome", "A nil context or option is taken.", "Z7", "is ErrInvalid", flaw{lenient: lenient(is("z7"), time.Second, nil)}},
 		{"tidies up", "Control characters are dropped from owner and metadata.", "Z8", "as given", flaw{cleans: printable}},
+	}
+}
+
+func faults() []spoiledLock {
+	return []spoiledLock{
+		{"impatient", "A renewal that is not answered within an eighth of the TTL is taken for a loss.", "S1", "the hold lasts", flaw{givesUp: true}},
+		{"trusts the server", "A holder whose server says nothing believes on.", "S2", "told by its Deadline", flaw{noDeadline: true}},
+		{"kept in memory", "The server writes nothing down.", "S3", "a held name is refused", flaw{forgetsOnRestart: true}},
+		{"impatient with its link", "A renewal that is not answered within an eighth of the TTL is taken for a loss.", "S5", "the hold lasts", flaw{givesUp: true}},
+		{"wall clock", "The deadline is a time of day.", "S11", "the hold lasts", flaw{wallClock: true}},
+		{"one renewal at a time", "No renewal is sent before the last one is answered.", "S12", "the hold lasts", flaw{oneInFlight: true}},
+		{"haunted", "A claim that was given up is renewed if the server has it after all.", "S14", "gone by one TTL and the slack", flaw{ghost: true}},
+		{"a counter for each name", "The counter for the tokens of a name stays for ever.", "H5", "gone after a few TTLs", flaw{counterStays: true}},
 	}
 }
 

@@ -30,6 +30,9 @@ func Maker(bubble bool) conformance.Maker {
 			conformance.PowerPlant: "the server keeps locks and nothing else",
 		},
 	}
+	for _, power := range append(conformance.ServerPowers(), conformance.PowerPrefix) {
+		p.Without[power] = "the server is a part of this process, and has neither disk nor prefixes"
+	}
 	if bubble {
 		p.Server += ", in a bubble"
 		p.TTL, p.Slack, p.Bubble = locker.DefaultTTL, time.Millisecond, true
@@ -42,15 +45,16 @@ type maker struct{ profile conformance.Profile }
 func (m maker) Profile() conformance.Profile { return m.profile }
 
 func (m maker) Make(context.Context) (conformance.Rig, error) {
-	return &rig{server: memlock.NewServer(), slept: make(map[*memlock.Client]*atomic.Int64)}, nil
+	return &rig{server: memlock.NewServer(), slept: make(map[*memlock.Client]*atomic.Int64), stepped: make(map[*memlock.Client]*atomic.Int64)}, nil
 }
 
 type rig struct {
 	server *memlock.Server
 
-	mu      sync.Mutex // guards clients and slept
+	mu      sync.Mutex // guards what follows
 	clients []*memlock.Client
 	slept   map[*memlock.Client]*atomic.Int64
+	stepped map[*memlock.Client]*atomic.Int64
 }
 
 var (
@@ -61,12 +65,16 @@ var (
 	_ conformance.Observer = (*rig)(nil)
 	_ conformance.Shared   = (*rig)(nil)
 
-	_ conformance.Suspender = (*rig)(nil)
+	_ conformance.Suspender   = (*rig)(nil)
+	_ conformance.LossCounter = (*rig)(nil)
+	_ conformance.Stocktaker  = (*rig)(nil)
+	_ conformance.WallStepper = (*rig)(nil)
 )
 
 func (r *rig) Open(_ context.Context, opts ...locker.OpenOption) (locker.Locker, error) {
-	slept, clock := new(atomic.Int64), driver.GoClock()
-	awake := clock.SinceBoot
+	slept, stepped, clock := new(atomic.Int64), new(atomic.Int64), driver.GoClock()
+	awake, wall := clock.SinceBoot, clock.Now
+	clock.Now = func() time.Time { return wall().Add(time.Duration(stepped.Load())) }
 	clock.SinceBoot = func() time.Duration { return awake() + time.Duration(slept.Load()) }
 	clock.Suspends = true
 	c, err := r.server.Open(append([]locker.OpenOption{driver.WithClock(clock)}, opts...)...)
@@ -76,7 +84,7 @@ func (r *rig) Open(_ context.Context, opts ...locker.OpenOption) (locker.Locker,
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.clients = append(r.clients, c)
-	r.slept[c] = slept
+	r.slept[c], r.stepped[c] = slept, stepped
 	return c, nil
 }
 
@@ -114,6 +122,11 @@ func (r *rig) DropReplies(l locker.Locker, n int) error {
 	return disturb(l, func(c *memlock.Client) { c.DropReplies(n) })
 }
 
+func (r *rig) Lost(l locker.Locker) (n int64, err error) {
+	err = disturb(l, func(c *memlock.Client) { n = c.Lost() })
+	return n, err
+}
+
 func (r *rig) Crash(l locker.Locker) error {
 	return disturb(l, (*memlock.Client).Crash)
 }
@@ -127,6 +140,18 @@ func (r *rig) Suspend(l locker.Locker, d time.Duration) error {
 		r.slept[c].Add(int64(d))
 	})
 }
+
+// StepClient lets the time of day jump, as when somebody sets it.
+func (r *rig) StepClient(l locker.Locker, d time.Duration) error {
+	return disturb(l, func(c *memlock.Client) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.stepped[c].Add(int64(d))
+	})
+}
+
+// Stock counts what the server keeps.
+func (r *rig) Stock(context.Context) (int, error) { return len(r.server.Residue()), nil }
 
 func (r *rig) Evict(_ context.Context, name string) error { return r.server.Evict(name) }
 

@@ -258,6 +258,7 @@ func limited(ctx context.Context, t *trial) context.Context {
 
 // drop releases h, which must succeed.
 func (h *hold) drop() {
+	h.outlived()
 	if err := h.release(); err != nil {
 		h.c.t.broken("Release of a live hold returns nil", "%s, releasing %s: %v", h.c.label, quote(h.Name()), err)
 	}
@@ -265,6 +266,7 @@ func (h *hold) drop() {
 
 // held asserts that the hold is live.
 func (h *hold) held(when string) {
+	h.outlived()
 	if err := h.Err(); err != nil {
 		h.c.t.broken("the hold lasts", "%s lost %s %s: %v", h.c.label, quote(h.Name()), when, err)
 	}

@@ -112,6 +112,16 @@ func (t *trial) unrenewed(h *hold, b *client, why string, stale func(string)) {
 	panic(stopped{})
 }
 
+// outlived ends a check that needs a hold for longer than a lease which nobody
+// renews.
+func (h *hold) outlived() {
+	t := h.c.t
+	if why, withheld := t.profile.Withholds[OfferRenewal]; withheld && time.Since(h.got) >= h.TTL() {
+		t.settle(GivesWay, "", "the check needs a hold for longer than a TTL (declared: "+why+")")
+		panic(stopped{})
+	}
+}
+
 func (t *trial) unnoticed(h *hold, why string, stale func(string)) {
 	evictor, ok := t.rig.(Evictor)
 	if !ok {

@@ -3,6 +3,8 @@ package foreign
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -33,7 +35,7 @@ var etcdMutex = Library{
 		if err != nil {
 			return nil, err
 		}
-		return &etcdLocker{client: client, prefix: prefix, sessions: make(map[int]*concurrency.Session)}, nil
+		return &etcdLocker{client: client, prefix: prefix, sessions: make(map[int]*etcdSession)}, nil
 	},
 }
 
@@ -42,12 +44,12 @@ type etcdLocker struct {
 	prefix string
 
 	mu       sync.Mutex // guards sessions
-	sessions map[int]*concurrency.Session
+	sessions map[int]*etcdSession
 }
 
 func (e *etcdLocker) acquire(ctx context.Context, r locker.Request, try bool) (locker.Lock, error) {
 	seconds := int((r.TTL + time.Second - 1) / time.Second) // what a session takes
-	s, err := e.session(seconds)
+	s, err := e.session(ctx, seconds)
 	if err != nil {
 		return nil, err
 	}
@@ -81,30 +83,67 @@ func (e *etcdLocker) acquire(ctx context.Context, r locker.Request, try bool) (l
 	return l, nil
 }
 
-// session returns a live session.
-func (e *etcdLocker) session(seconds int) (*concurrency.Session, error) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if s := e.sessions[seconds]; s != nil {
-		select {
-		case <-s.Done():
-		default:
-			return s, nil
-		}
-	}
-	s, err := concurrency.NewSession(e.client, concurrency.WithTTL(seconds))
-	if err == nil {
-		e.sessions[seconds] = s
-	}
-	return s, err
+// An etcdSession is a session that is made, or being made: NewSession takes no
+// context of its caller's.
+type etcdSession struct {
+	ready chan struct{} // closed when the rest is there
+	s     *concurrency.Session
+	err   error
 }
 
+func (e *etcdSession) over() bool {
+	select {
+	case <-e.ready:
+	default:
+		return false
+	}
+	if e.err != nil {
+		return true
+	}
+	select {
+	case <-e.s.Done():
+		return true
+	default:
+		return false
+	}
+}
+
+// session returns a session that was live when it was last heard of.
+func (e *etcdLocker) session(ctx context.Context, seconds int) (*concurrency.Session, error) {
+	e.mu.Lock()
+	made := e.sessions[seconds]
+	if made == nil || made.over() {
+		made = &etcdSession{ready: make(chan struct{})}
+		e.sessions[seconds] = made
+		go func() {
+			defer close(made.ready)
+			made.s, made.err = concurrency.NewSession(e.client, concurrency.WithTTL(seconds))
+		}()
+	}
+	e.mu.Unlock()
+	select {
+	case <-made.ready:
+		return made.s, made.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// Close closes the sessions that are there. It may be cut off: then their
+// leases run out.
 func (e *etcdLocker) Close() error {
 	e.mu.Lock()
-	defer e.mu.Unlock()
+	sessions := slices.Collect(maps.Values(e.sessions))
+	e.mu.Unlock()
 	var closing sync.WaitGroup
-	for _, s := range e.sessions {
-		closing.Go(func() { _ = s.Close() }) // it may be cut off; the lease runs out
+	for _, made := range sessions {
+		select {
+		case <-made.ready:
+			if made.err == nil {
+				closing.Go(func() { _ = made.s.Close() })
+			}
+		default:
+		}
 	}
 	closing.Wait()
 	return e.client.Close()

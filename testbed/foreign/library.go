@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
+	"sync/atomic"
 
 	"github.com/lockerlib/locker"
 	"github.com/lockerlib/locker/conformance"
@@ -82,6 +83,7 @@ type adapter struct {
 	own
 	cfg     locker.Config
 	library Library
+	closed  atomic.Bool
 }
 
 var _ locker.Locker = (*adapter)(nil)
@@ -109,7 +111,27 @@ func (a *adapter) resolve(ctx context.Context, name string, opts []locker.Option
 			return nil, fmt.Errorf("%s: %s: %w", a.library.Name, why, errors.ErrUnsupported)
 		}
 	}
-	return a.acquire(ctx, r, try)
+	if a.closed.Load() {
+		return nil, locker.ErrClosed
+	}
+	l, err := a.acquire(ctx, r, try)
+	switch {
+	case err == nil:
+		return l, nil
+	case a.closed.Load():
+		return nil, errors.Join(locker.ErrClosed, err)
+	case ctx.Err() != nil && errors.Is(err, ctx.Err()):
+		return nil, errors.Join(context.Cause(ctx), err)
+	}
+	return nil, err
+}
+
+// Close closes the client that the adapter opened, once.
+func (a *adapter) Close() error {
+	if a.closed.Swap(true) {
+		return nil
+	}
+	return a.own.Close()
 }
 
 // held is the error of a try that the library refused with err.

@@ -3,6 +3,7 @@ package foreign
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -63,6 +64,9 @@ func (l *lock) lose(cause error) {
 
 // Release calls the library each time, also the second, to show what it does.
 func (l *lock) Release(ctx context.Context) error {
+	if ctx == nil {
+		return fmt.Errorf("foreign: %w: the context is nil", locker.ErrInvalid)
+	}
 	l.calls.Lock()
 	defer l.calls.Unlock()
 	before := l.Err()

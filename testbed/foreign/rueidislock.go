@@ -57,14 +57,12 @@ func (r *rueidisLocker) acquire(ctx context.Context, req locker.Request, try boo
 	tenure, cancel, err := call(lasting, req.Name)
 	if !stop() && err == nil {
 		cancel()
-		err = context.Cause(ctx)
+		err = ctx.Err()
 	}
 	if err != nil {
 		give()
 	}
 	switch {
-	case ctx.Err() != nil && err != nil:
-		return nil, errors.Join(ctx.Err(), err)
 	case errors.Is(err, rueidislock.ErrLockerClosed):
 		return nil, errors.Join(locker.ErrClosed, err)
 	case try && errors.Is(err, rueidislock.ErrNotLocked):
@@ -74,12 +72,13 @@ func (r *rueidisLocker) acquire(ctx context.Context, req locker.Request, try boo
 	}
 	l := newLock(req.Name, req.TTL, nil)
 	l.unlock = func(context.Context) error {
-		// Release is the end of the lock's context, which must not be taken
-		// for a loss.
+		// cancel tells of nothing, so that only the lock's context can have
+		// told. Its end by cancel must not be taken for a loss.
+		before := l.Err()
 		l.end(locker.ErrReleased)
 		cancel()
 		give()
-		return nil
+		return before
 	}
 	context.AfterFunc(tenure, func() { l.lose(context.Cause(tenure)) })
 	return l, nil

@@ -3,6 +3,7 @@ package etcdlock
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -59,7 +60,7 @@ type beatStream struct {
 
 // beat asks for one keepalive and waits for its answer. A ttl of 0 says that
 // the server does not have the lease.
-func (k *keeper) beat(ctx context.Context, id clientv3.LeaseID) (sent time.Duration, ttl int64, err error) {
+func (k *keeper) beat(ctx context.Context, id clientv3.LeaseID) (ttl int64, err error) {
 	b := &beat{id: id, done: make(chan beatResult, 1)}
 	k.mu.Lock()
 	// From here the request may leave at any time, so its validity counts from
@@ -74,9 +75,9 @@ func (k *keeper) beat(ctx context.Context, id clientv3.LeaseID) (sent time.Durat
 	}
 	select {
 	case r := <-b.done:
-		return b.sent, r.ttl, r.err
+		return r.ttl, r.err
 	case <-ctx.Done():
-		return b.sent, 0, context.Cause(ctx)
+		return 0, context.Cause(ctx)
 	}
 }
 
@@ -106,7 +107,7 @@ func (k *keeper) run(ctx context.Context, s *beatStream) {
 	s.cancel()
 	k.mu.Lock()
 	s.ended = true
-	lost := append(s.waiting, s.unsent...)
+	lost := slices.Concat(s.waiting, s.unsent)
 	s.waiting, s.unsent = nil, nil
 	k.mu.Unlock()
 	for _, b := range lost {

@@ -162,7 +162,7 @@ func (ls *leases) fresh(s *slot, secs int64) (*lease, error) {
 	usable := old != nil && old.valid(now) && !old.retired && !old.stuck(now) && old.undone < maxUndone
 	ls.mu.Unlock()
 	if usable {
-		if _, ttl, err := ls.keeper.beat(ctx, old.id); err != nil {
+		if ttl, err := ls.keeper.beat(ctx, old.id); err != nil {
 			return nil, err
 		} else if ttl > 0 {
 			ls.mu.Lock()

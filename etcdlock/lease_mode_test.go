@@ -210,9 +210,9 @@ func TestSuspendedClientDropsItsLease(t *testing.T) {
 		t.Fatal(err)
 	}
 	clock := driver.SystemClock()
-	real := clock.SinceBoot
+	sinceBoot := clock.SinceBoot
 	var jump atomic.Int64
-	clock.SinceBoot = func() time.Duration { return real() + time.Duration(jump.Load()) }
+	clock.SinceBoot = func() time.Duration { return sinceBoot() + time.Duration(jump.Load()) }
 	client := connect(t)
 	b := newBackend(client, keys, clock, slog.New(slog.DiscardHandler), false)
 	defer b.Close(testContext(t))
@@ -243,9 +243,9 @@ func TestOldLeaseIsRenewedBeforeAClaim(t *testing.T) {
 		t.Fatal(err)
 	}
 	clock := driver.SystemClock()
-	real := clock.SinceBoot
+	sinceBoot := clock.SinceBoot
 	var jump atomic.Int64
-	clock.SinceBoot = func() time.Duration { return real() + time.Duration(jump.Load()) }
+	clock.SinceBoot = func() time.Duration { return sinceBoot() + time.Duration(jump.Load()) }
 	b := newBackend(connect(t), keys, clock, slog.New(slog.DiscardHandler), false)
 	defer b.Close(testContext(t))
 	first := must(t, b, claimOf("a", "n"), driver.Held)

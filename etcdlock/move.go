@@ -38,7 +38,7 @@ func (b *backend) moveAll(ctx context.Context, old *lease, claims []*claim) ([]d
 		}
 	}
 	// The engine counts from its call of Renew, and the new lease may be older.
-	_, ttl, err := b.leases.keeper.beat(ctx, to.id)
+	ttl, err := b.leases.keeper.beat(ctx, to.id)
 	if err != nil {
 		return nil, err
 	}

@@ -19,7 +19,7 @@ import (
 )
 
 // openFails opens a URL that must not open, and returns the error.
-func openFails(t *testing.T, ctx context.Context, url string) error {
+func openFails(ctx context.Context, t *testing.T, url string) error {
 	t.Helper()
 	l, err := locker.Open(ctx, url)
 	if err == nil {
@@ -52,7 +52,7 @@ func TestOpenUnreachable(t *testing.T) {
 	addr := l.Addr().String()
 	l.Close()
 	start := time.Now()
-	err = openFails(t, testContext(t), "etcd://root:secret@"+addr+"/p")
+	err = openFails(testContext(t), t, "etcd://root:secret@"+addr+"/p")
 	wantError(t, err, locker.ErrUnavailable, addr, "refused")
 	if d := time.Since(start); d > 5*time.Second {
 		t.Errorf("it took %v", d)
@@ -68,12 +68,12 @@ func TestOpenBlackhole(t *testing.T) {
 	defer l.Close()
 	addr := l.Addr().String()
 	for _, url := range []string{"etcd://" + addr, "etcd://root:secret@" + addr, "etcds://" + addr} {
-		err := openFails(t, testContext(t), url+"/p?dial_timeout=300ms")
+		err := openFails(testContext(t), t, url+"/p?dial_timeout=300ms")
 		wantError(t, err, locker.ErrUnavailable, addr)
 
 		ctx, cancel := context.WithTimeout(context.Background(), 200*time.Millisecond)
 		start := time.Now()
-		err = openFails(t, ctx, url+"/p")
+		err = openFails(ctx, t, url+"/p")
 		cancel()
 		wantError(t, err, locker.ErrUnavailable, addr)
 		if d := time.Since(start); d > 3*time.Second {
@@ -112,12 +112,12 @@ func serve(t *testing.T, opts ...grpc.ServerOption) (addr string) {
 
 func TestOpenWrongPassword(t *testing.T) {
 	addr := serve(t)
-	err := openFails(t, testContext(t), "etcd://root:secret@"+addr+"/p")
+	err := openFails(testContext(t), t, "etcd://root:secret@"+addr+"/p")
 	wantError(t, err, nil, addr, "password", "check")
 	if errors.Is(err, locker.ErrUnavailable) || errors.Is(err, locker.ErrInvalid) {
 		t.Errorf("a wrong password is final: %v", err)
 	}
-	err = openFails(t, testContext(t), "etcd://"+addr+"/p")
+	err = openFails(testContext(t), t, "etcd://"+addr+"/p")
 	wantError(t, err, nil, addr, "demands a user")
 }
 
@@ -130,38 +130,38 @@ func TestOpenTLSMismatch(t *testing.T) {
 	secure := serve(t, grpc.Creds(credentials.NewServerTLSFromCert(&pair)))
 	plain := serve(t)
 
-	err = openFails(t, testContext(t), "etcd://"+secure+"/p?dial_timeout=500ms")
+	err = openFails(testContext(t), t, "etcd://"+secure+"/p?dial_timeout=500ms")
 	wantError(t, err, locker.ErrUnavailable, secure, "etcds://")
-	err = openFails(t, testContext(t), "etcds://"+plain+"/p")
+	err = openFails(testContext(t), t, "etcds://"+plain+"/p")
 	wantError(t, err, locker.ErrUnavailable, plain, "does not speak TLS")
-	err = openFails(t, testContext(t), "etcds://"+secure+"/p")
+	err = openFails(testContext(t), t, "etcds://"+secure+"/p")
 	wantError(t, err, locker.ErrUnavailable, secure, "certificate")
 
 	// With the right certificate the server is asked, and answers.
-	err = openFails(t, testContext(t), "etcd://"+secure+"/p?ca="+cert)
+	err = openFails(testContext(t), t, "etcd://"+secure+"/p?ca="+cert)
 	wantError(t, err, nil, secure, "demands a user")
 }
 
 func TestNewInvalid(t *testing.T) {
-	client := clientv3.NewCtxClient(testContext(t))
+	unconnected := clientv3.NewCtxClient(testContext(t))
 	for name, f := range map[string]func() (locker.Locker, error){
 		"nil client":    func() (locker.Locker, error) { return New(nil) },
-		"no connection": func() (locker.Locker, error) { return New(client) },
+		"no connection": func() (locker.Locker, error) { return New(unconnected) },
 	} {
 		if _, err := f(); !errors.Is(err, locker.ErrInvalid) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	real, err := clientv3.New(clientv3.Config{Endpoints: []string{"127.0.0.1:1"}})
+	client, err := clientv3.New(clientv3.Config{Endpoints: []string{"127.0.0.1:1"}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer real.Close()
+	defer client.Close()
 	for name, opt := range map[string]locker.OpenOption{
 		"nil option": nil, "empty prefix": WithPrefix(""), "prefix": WithPrefix("a//b"), "mode": WithMode(7),
 		"foreign": locker.WithBackend("x", 1),
 	} {
-		if _, err := New(real, opt); !errors.Is(err, locker.ErrInvalid) {
+		if _, err := New(client, opt); !errors.Is(err, locker.ErrInvalid) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

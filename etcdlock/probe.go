@@ -45,7 +45,7 @@ func (a *address) dial(ctx context.Context, endpoint string) error {
 	if err != nil {
 		return err // names the address
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	if a.tls == nil {
 		return nil
 	}
@@ -101,7 +101,7 @@ func (a *address) speaksTLS() bool {
 					return
 				}
 			} else {
-				conn.Close()
+				_ = conn.Close()
 			}
 			mu.Lock()
 			found = true

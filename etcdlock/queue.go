@@ -98,10 +98,7 @@ func (b *backend) enqueue(c *claim, read queueView, v view) (granted bool) {
 	w := &waiter{c: c}
 	q.waiters[c.id] = w
 	if read.q == q && read.current() {
-		if q.place(w, v.ahead) {
-			return true
-		}
-		return false
+		return q.place(w, v.ahead)
 	}
 	q.list()
 	return false

@@ -92,7 +92,8 @@ func (b *backend) undo(ctx context.Context, r driver.Ref, c *claim) (bool, error
 	resp, err := b.client.Txn(ctx).
 		Then(clientv3.OpDelete(key), clientv3.OpPut(b.keys.undo(r.ID), "", clientv3.WithLease(l.id))).
 		Commit()
-	found, wrote := false, err == nil
+	var found bool
+	wrote := err == nil
 	switch {
 	case err == nil:
 		found = resp.Responses[0].GetResponseDeleteRange().Deleted > 0

@@ -87,7 +87,7 @@ func (b *backend) renewLease(ctx context.Context, l *lease, claims []*claim) ([]
 			}
 		}
 	})
-	_, ttl, err := b.leases.keeper.beat(ctx, l.id)
+	ttl, err := b.leases.keeper.beat(ctx, l.id)
 	if err != nil {
 		return nil, err
 	}

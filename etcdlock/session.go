@@ -202,7 +202,7 @@ func (b *sessionBackend) waiting(c *sessionClaim) (driver.Answer, error) {
 
 // repeated answers a claim that is known.
 func (b *sessionBackend) repeated(ctx context.Context, c *sessionClaim) (driver.Answer, error) {
-	if _, ttl, err := b.leases.keeper.beat(ctx, c.hold.lease.id); err != nil {
+	if ttl, err := b.leases.keeper.beat(ctx, c.hold.lease.id); err != nil {
 		return driver.Answer{}, explain(b.client, err)
 	} else if ttl <= 0 {
 		b.lost(c, locker.LostEvicted, nil)

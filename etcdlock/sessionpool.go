@@ -57,7 +57,7 @@ func (b *sessionBackend) usable(ctx context.Context, l *lease) bool {
 	if !valid || fresh {
 		return valid
 	}
-	_, ttl, err := b.leases.keeper.beat(ctx, l.id)
+	ttl, err := b.leases.keeper.beat(ctx, l.id)
 	return err == nil && ttl > 0
 }
 

@@ -37,7 +37,7 @@ func (b *sessionBackend) Renew(ctx context.Context, refs []driver.Ref) ([]driver
 			continue
 		}
 		wg.Go(func() {
-			_, ttl, err := b.leases.keeper.beat(ctx, c.hold.lease.id)
+			ttl, err := b.leases.keeper.beat(ctx, c.hold.lease.id)
 			switch {
 			case err != nil:
 				errs[i] = err

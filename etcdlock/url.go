@@ -193,7 +193,7 @@ func openURL(ctx context.Context, raw string, opts ...locker.OpenOption) (locker
 	// A read under the prefix asks for a leader, the password and permission.
 	if _, err := client.Get(ctx, s.keys.names(), clientv3.WithRange(rangeEnd(s.keys.names())), clientv3.WithLimit(1), clientv3.WithKeysOnly()); err != nil {
 		err = a.failed(ctx, client, err)
-		closeClient(client)
+		_ = closeClient(client) // err says more
 		return nil, err
 	}
 	return newLocker(cfg, client, s, true)
@@ -220,7 +220,7 @@ func (a *address) connect(ctx context.Context) (*clientv3.Client, error) {
 		Logger:               zap.NewNop(),
 	})
 	if !stop() && err == nil {
-		closeClient(client)
+		_ = closeClient(client) // err says more
 		err = context.Cause(ctx)
 	}
 	if err != nil {

@@ -29,7 +29,7 @@ var rawRelease = redis.NewScript(`if redis.call('GET', KEYS[1]) == ARGV[1] then 
 
 func rawCycle(b *testing.B, c *redis.Client, key, value string) {
 	ctx := b.Context()
-	if ok, err := c.SetNX(ctx, key, value, 15*time.Second).Result(); err != nil || !ok { //nolint:staticcheck // the floor
+	if ok, err := c.SetNX(ctx, key, value, 15*time.Second).Result(); err != nil || !ok {
 		b.Error(ok, err)
 	}
 	if err := rawRelease.Run(ctx, c, []string{key}, value).Err(); err != nil {

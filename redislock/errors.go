@@ -28,7 +28,7 @@ func (s server) fault(err error) error {
 		return nil
 	}
 	advice, final := s.advice(err)
-	cause := error(err)
+	cause := err
 	if text := s.scrub(err.Error()); text != err.Error() {
 		cause = errors.New(text) // the original could be printed by whoever unwraps it
 	}

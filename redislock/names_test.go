@@ -131,7 +131,7 @@ func TestWhatOthersReadArrivesAsItWas(t *testing.T) {
 	if s.WaiterCount != 1 || len(s.Waiters) != 1 || s.Waiters[0].Client != "w" || s.Waiters[0].Metadata != hostile || s.Waiters[0].Since.Before(s.Holder.Since) {
 		t.Errorf("the waiters are %+v", s.Waiters)
 	}
-	if _, err := a.Inspect(testContext(t), "free"); err != locker.ErrNotHeld {
+	if _, err := a.Inspect(testContext(t), "free"); !errors.Is(err, locker.ErrNotHeld) {
 		t.Errorf("Inspect of a free name: %v, want ErrNotHeld", err)
 	}
 }

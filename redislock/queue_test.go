@@ -1,6 +1,7 @@
 package redislock
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -263,7 +264,7 @@ func TestBreak(t *testing.T) {
 	a.subscribed()
 	b.subscribed()
 	for _, tenure := range []uint64{held.Tenure - 1, held.Tenure + 1} {
-		if err := b.Break(testContext(t), "n", tenure); err != locker.ErrNotHeld {
+		if err := b.Break(testContext(t), "n", tenure); !errors.Is(err, locker.ErrNotHeld) {
 			t.Errorf("Break of tenure %d: %v, want ErrNotHeld", tenure, err)
 		}
 	}
@@ -280,7 +281,7 @@ func TestBreak(t *testing.T) {
 	if got := a.renew(held)[0]; got.State != driver.Gone || got.Reason != locker.LostBroken {
 		t.Errorf("the renewal says %+v", got)
 	}
-	if err := b.Break(testContext(t), "n", held.Tenure); err != locker.ErrNotHeld {
+	if err := b.Break(testContext(t), "n", held.Tenure); !errors.Is(err, locker.ErrNotHeld) {
 		t.Errorf("a late Break: %v, want ErrNotHeld", err)
 	}
 }

@@ -46,7 +46,7 @@ func TestDoReturnsTheErrorOfTheFunction(t *testing.T) {
 			}
 			return failure
 		})
-		if err != failure {
+		if err != failure { //nolint:errorlint // as it is: joined with nothing
 			t.Fatal(err)
 		}
 		if inside.Err() == nil {

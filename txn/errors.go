@@ -8,6 +8,7 @@ import (
 	"github.com/lockerlib/locker"
 )
 
+// Match them with errors.Is, beside those of package locker.
 var (
 	// ErrNoKey: the key that was read is missing.
 	ErrNoKey = errors.New("txn: no such key")

@@ -22,16 +22,16 @@ func Example() {
 	ctx := context.Background()
 	l, err := locker.Open(ctx, cmp.Or(os.Getenv("LOCKER_URL"), "mem://txn-example"))
 	if err != nil {
-		log.Fatal(err)
+		log.Panic(err)
 	}
 	defer l.Close()
 	store, err := txn.StoreOf(l)
 	if err != nil {
-		log.Fatal(err)
+		log.Panic(err)
 	}
 	_, err = txn.If().Then(txn.Put("userA", "15"), txn.Put("userB", "0")).Commit(ctx, store)
 	if err != nil {
-		log.Fatal(err)
+		log.Panic(err)
 	}
 
 	broke := errors.New("userA has too little")
@@ -57,11 +57,11 @@ func Example() {
 	for range 2 {
 		switch err := locker.Do(ctx, l, "accounts", transfer); {
 		case errors.Is(err, locker.ErrLost):
-			log.Fatal("somebody else may hold the lock; nothing was written: ", err)
+			log.Panic("somebody else may hold the lock; nothing was written: ", err)
 		case errors.Is(err, broke):
 			fmt.Println("refused:", err)
 		case err != nil:
-			log.Fatal(err)
+			log.Panic(err)
 		default:
 			fmt.Println("done")
 		}
@@ -73,7 +73,7 @@ func Example() {
 		return err
 	})
 	if err != nil {
-		log.Fatal(err)
+		log.Panic(err)
 	}
 	// Output:
 	// done
@@ -94,12 +94,12 @@ func ExampleIf() {
 	ctx := context.Background()
 	l, err := locker.Open(ctx, cmp.Or(os.Getenv("LOCKER_URL"), "mem://txn-if-example"))
 	if err != nil {
-		log.Fatal(err)
+		log.Panic(err)
 	}
 	defer l.Close()
 	store, err := txn.StoreOf(l)
 	if err != nil {
-		log.Fatal(err)
+		log.Panic(err)
 	}
 
 	var read, now txn.Entry

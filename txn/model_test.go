@@ -77,7 +77,7 @@ func (m *model) Update(t *rapid.T) {
 		}
 		return nil
 	})
-	if fail != (err == aborted) || !fail && err != nil {
+	if fail != (err == aborted) || !fail && err != nil { //nolint:errorlint // as it is
 		t.Fatalf("Update = %v, fail %v", err, fail)
 	}
 	if !fail {

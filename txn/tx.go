@@ -86,7 +86,7 @@ func (t *tx) write(op Op) {
 		panic("txn: a Tx was written to after its function had returned")
 	}
 	if err := CheckKey(op.Key); err != nil {
-		t.fail(err)
+		_ = t.fail(err) // the commit tells
 		return
 	}
 	t.writes[op.Key] = op

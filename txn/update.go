@@ -56,7 +56,7 @@ func run(ctx context.Context, store Store, fn func(*tx) error) error {
 	for n := 1; ; n++ {
 		began := time.Now()
 		t = newTx(store, t)
-		err, again := attempt(ctx, store, t, &turn, fn)
+		again, err := attempt(ctx, store, t, &turn, fn)
 		if !again {
 			return err
 		}
@@ -75,29 +75,29 @@ func run(ctx context.Context, store Store, fn func(*tx) error) error {
 
 // attempt runs fn once. again says that a conflict was in the way; err is nil
 // then if it was one with a local transaction that is under way.
-func attempt(ctx context.Context, store Store, t *tx, turn *turn, fn func(*tx) error) (err error, again bool) {
+func attempt(ctx context.Context, store Store, t *tx, turn *turn, fn func(*tx) error) (again bool, err error) {
 	defer func() { t.done = true }()
 	err = fn(t)
 	switch {
 	case errors.Is(t.failed, ErrConflict):
-		return t.failed, true // fn had no way to know better
+		return true, t.failed // fn had no way to know better
 	case err != nil:
-		return err, false
+		return false, err
 	case t.failed != nil:
-		return t.failed, false
+		return false, t.failed
 	}
 	c := t.commit()
 	if len(c.Then) > 0 && !turn.take(t) {
-		return nil, true
+		return true, nil
 	}
 	res, err := store.Commit(ctx, c)
 	switch {
 	case err != nil:
-		return err, false
+		return false, err
 	case !res.Succeeded:
-		return ErrConflict, true
+		return true, ErrConflict
 	}
-	return nil, false
+	return false, nil
 }
 
 // The pauses between attempts. The unit is how long an attempt took, because

@@ -46,7 +46,7 @@ func TestUpdateThatFailsWritesNothing(t *testing.T) {
 			tx.Put(r.key("a"), "2")
 		}
 		err := txn.Update(r.ctx, r.store, func(tx txn.Tx) error { change(tx); return refused })
-		if err != refused {
+		if err != refused { //nolint:errorlint // as it is
 			r.Errorf("Update = %v, want the error of fn as it is", err)
 		}
 		func() {

@@ -149,20 +149,20 @@ func (a *response) probed(r *request, resp *clientv3.TxnResponse) {
 func (r *request) any() string { return string(slices.Concat(r.cmps, r.conds)[0].KeyBytes()) }
 
 // lost reports whether a guard was not current.
-func (r *response) lost() bool {
-	return slices.Contains(r.current, false)
+func (a *response) lost() bool {
+	return slices.Contains(a.current, false)
 }
 
 // reads returns what the gets of the branch that was applied have read.
-func (r *response) reads(c txn.Commit) []txn.Entry {
+func (a *response) reads(c txn.Commit) []txn.Entry {
 	branch := c.Else
-	if r.succeeded {
+	if a.succeeded {
 		branch = c.Then
 	}
 	var entries []txn.Entry
 	for _, op := range branch {
 		if op.Kind == txn.OpGet {
-			entries = append(entries, entry(op.Key, r.inner[len(entries)].GetResponseRange().Kvs))
+			entries = append(entries, entry(op.Key, a.inner[len(entries)].GetResponseRange().Kvs))
 		}
 	}
 	return entries

@@ -140,8 +140,7 @@ func (t *trial) fault(format string, args ...any) {
 	t.step("%s", text)
 }
 
-func (t *trial) mended(format string, args ...any) {
-	text := fmt.Sprintf(format, args...)
+func (t *trial) mended(text string) {
 	t.event("server", "heal", "", 0, text)
 	t.step("%s", text)
 }

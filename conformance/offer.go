@@ -25,8 +25,8 @@ const (
 // offerOf tells which checks are about an offer as a whole. Without it, they
 // ask instead whether it is really not there.
 var offerOf = map[string]Offer{
-	"F1": OfferTokens, "F2": OfferTokens, "F3": OfferTokens, "F4": OfferTokens, "F5": OfferTokens, "F6": OfferTokens,
-	"E6": OfferDeadline, "E7": OfferDeadline,
+	"F1": OfferTokens, "F2": OfferTokens, "F3": OfferTokens, "F4": OfferTokens, "F5": OfferTokens, "F6": OfferTokens, "Y6": OfferTokens,
+	"E6": OfferDeadline, "E7": OfferDeadline, "Y5": OfferDeadline,
 	"R1": OfferReentry, "R3": OfferReentry, "R4": OfferReentry, "R5": OfferReentry, "R6": OfferReentry, "R7": OfferReentry, "R8": OfferReentry,
 	"Z8": OfferMetadata,
 	"C7": OfferPatience,

@@ -22,6 +22,8 @@ func ownershipChecks() []Check {
 			Rule: "A lost answer to a claim is never ErrHeld because of the claim itself, and the orphan is gone within T+S."},
 		{ID: "O6", Class: Required, Within: 8, body: o6, Needs: []Power{PowerEvict},
 			Rule: "Owners and clients are compared exactly: job-1 is not job-10."},
+		{ID: "O8", Class: Required, Within: 10, body: o8, Needs: []Power{PowerLinks, PowerLosses},
+			Rule: "A release that is retried because its answer was lost does not free a newer hold of the same client."},
 		{ID: "O7", Class: Optional, Within: 10, body: o7,
 			Rule: "A broken lock: the holder is told, the next waiter gets a greater token, and a late break hits nobody."},
 	}
@@ -114,6 +116,21 @@ func o4(t *trial) {
 	}
 	g.kept(a, "after A's retried release")
 	g.drop()
+}
+
+func o8(t *trial) {
+	a, b := t.pair()
+	first := a.free("o8")
+	proved := t.loseAnswer(a, ": A releases")
+	ctx, cancel := context.WithTimeout(t.ctx, t.ttl()/2)
+	defer cancel()
+	_ = first.releaseUnder(ctx) // O4 judges what it says
+	newer := a.within(t.freed(first.TTL()), "the name is free by one TTL and the slack", "o8")
+	proved()
+	t.step("A, who holds anew, releases its first hold again")
+	_ = first.release()
+	newer.kept(b, "after the release of the first hold was retried")
+	newer.drop()
 }
 
 func o5(t *trial) {

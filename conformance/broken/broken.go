@@ -8,6 +8,7 @@ type Locker struct {
 	About  string            // what is wrong with it, in one sentence
 	Caught string            // the ID of the check that must catch it
 	Says   string            // words that the finding must contain
+	Model  string            // the defect of a real lock that this one is a model of, or ""
 	Maker  conformance.Maker // of rigs whose clients are such Lockers
 }
 
@@ -19,7 +20,7 @@ func Reference() conformance.Maker { return maker{name: "reference", flaw: &flaw
 func Lockers() []Locker {
 	var all []Locker
 	for _, s := range spoiled() {
-		all = append(all, Locker{s.name, s.about, s.caught, s.says, maker{name: s.name, flaw: &s.flaw}})
+		all = append(all, Locker{s.name, s.about, s.caught, s.says, models[s.name], maker{name: s.name, flaw: &s.flaw}})
 	}
 	return append(all, tutorials()...)
 }

@@ -298,6 +298,8 @@ func (c *client) Close() error {
 		if c.flaw.closeTwicePanics {
 			panic("close of closed client")
 		}
+		// An Acquire that was under way may have left something to undo.
+		_ = wait(context.Background(), c.work.quiet(), 5*time.Second)
 		return nil
 	}
 	c.closed = true
@@ -323,6 +325,11 @@ func (c *client) Close() error {
 		c.shared.mu.Lock()
 		c.shared.closed = true
 		c.shared.mu.Unlock()
+	}
+	if c.flaw.sweepsPrefix {
+		c.server.mu.Lock()
+		c.server.foreign = nil
+		c.server.mu.Unlock()
 	}
 	if c.flaw.leaksGoroutine {
 		go func() { select {} }()

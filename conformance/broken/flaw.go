@@ -40,6 +40,10 @@ type flaw struct {
 	token                func(name string, c *claim, next uint64) uint64
 	name                 func(string) string
 
+	stateInProcess bool
+	renewedOutside bool
+	sweepsPrefix   bool
+
 	// Acquire.
 	tryNeither        bool
 	tryWaits          bool
@@ -78,6 +82,7 @@ type flaw struct {
 	monotonicOnly      bool
 	wallClock          bool
 	oneInFlight        bool
+	trustsTimers       bool
 	freshDone          bool
 	closesTwice        bool
 	errChanges         bool
@@ -90,6 +95,7 @@ type flaw struct {
 	secondIsSilent  bool
 	secondIsSent    bool
 	resumesRenewal  bool
+	retriesByClient bool
 	firstFreesAll   bool
 	oneTooMany      bool
 	anyoneEnters    bool

@@ -20,6 +20,8 @@ type tenure struct {
 	token uint64
 	busy  atomic.Bool // a renewal is in flight, where only one may be
 
+	unanswered atomic.Bool // a release
+
 	mu       sync.Mutex    // guards all below
 	deadline time.Duration // by the client's clock
 	levels   []*lock       // live ones
@@ -99,6 +101,7 @@ func (t *tenure) keep(caller context.Context) {
 			return
 		default:
 		}
+		t.c.link.standstill()
 		if t.expired() || t.c.link.dead() && t.c.ctx.Err() != nil {
 			return
 		}

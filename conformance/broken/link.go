@@ -18,6 +18,7 @@ type link struct {
 	drop    int
 	lost    int64 // answers that drop has kept back
 	crashed bool
+	stopped chan struct{}   // not nil while the process is stopped
 	ended   context.Context // after which nothing is on its way any more
 	end     context.CancelFunc
 }

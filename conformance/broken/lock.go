@@ -62,7 +62,9 @@ func (l *lock) Done() <-chan struct{} {
 }
 
 func (l *lock) Err() error {
-	l.t.expired()
+	if !l.t.c.flaw.trustsTimers {
+		l.t.expired()
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.err
@@ -125,6 +127,9 @@ func (l *lock) again(err error) error {
 	if f.releasesByName || f.releasesByClient || f.releasesByPrefix || f.secondIsSent {
 		_ = t.free(context.Background())
 	}
+	if f.retriesByClient && t.unanswered.Load() {
+		_ = t.c.rpc(context.Background(), t.ttl, func() { t.c.server.release(t.c.prefix+t.name, t.claim.id, t.c.id, t.c.cfg.Identity) })
+	}
 	if f.secondIsSilent {
 		return nil
 	}
@@ -144,6 +149,7 @@ func (t *tenure) free(ctx context.Context) error {
 	found := false
 	err := t.c.rpc(ctx, t.ttl/3+1, func() { found = t.c.server.release(t.c.prefix+t.name, t.claim.id, t.c.id, t.c.cfg.Identity) })
 	if err != nil {
+		t.unanswered.Store(true)
 		if f.resumesRenewal {
 			_ = t.c.rpc(ctx, t.ttl, func() { t.c.server.renew(t.c.prefix+t.name, t.claim.id, t.ttl) })
 			t.c.work.Go(func() { t.c.haunt(t.name, t.claim) })

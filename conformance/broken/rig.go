@@ -94,6 +94,7 @@ func (r *rig) Close() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, wire := range r.links {
+		wire.set(wire.proceed)
 		wire.set(func() { wire.cut, wire.up, wire.down, wire.drop, wire.crashed = 0, 0, 0, 0, false })
 	}
 	errs := []error{err}

@@ -33,6 +33,7 @@ type server struct {
 	undone  map[string]bool   // claims that must come to nothing
 	paused  chan struct{}     // while the server stands still; closed when it goes on
 	killed  bool
+	foreign []string // keys that are not the library's
 	residue []string // what flawed code leaves behind
 	closed  bool     // a caller's client that flawed code closed
 
@@ -222,7 +223,7 @@ func (s *server) release(name, id, client, identity string) (found bool) {
 	return s.remove(name, func(c *claim) bool {
 		return c.id == id ||
 			s.flaw.releasesByName && c.token != 0 ||
-			s.flaw.releasesByClient && c.token != 0 && c.client == client ||
+			(s.flaw.releasesByClient || s.flaw.retriesByClient) && c.token != 0 && c.client == client ||
 			s.flaw.releasesByPrefix && c.token != 0 && strings.HasPrefix(c.identity, identity)
 	}, id)
 }

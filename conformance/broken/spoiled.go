@@ -10,7 +10,7 @@ import (
 func spoiled() []spoiledLock {
 	var all []spoiledLock
 	for _, group := range [][]spoiledLock{
-		basics(), waits(), cancels(), leases(), losses(), owners(), entries(), tokens(), queues(), names(), leftovers(), inputs(), faults(),
+		basics(), waits(), cancels(), leases(), losses(), owners(), entries(), tokens(), queues(), names(), leftovers(), inputs(), processes(), faults(),
 	} {
 		all = append(all, group...)
 	}
@@ -96,6 +96,7 @@ func owners() []spoiledLock {
 		{"second release is sent", "A second release goes to the server, which deletes by name.", "O2", "after A's second release", flaw{releasesByName: true}},
 		{"compares the client", "A release removes whatever hold the client has.", "O3", "refused", flaw{releasesByClient: true}},
 		{"lost answer, old life", "A release whose answer was lost goes back to renewing.", "O4", "free by one TTL and the slack", flaw{resumesRenewal: true, renewalRevives: true}},
+		{"retry by client", "A release whose answer was lost is retried by the client's key, which a newer hold has too.", "O8", "after the release of the first hold was retried", flaw{retriesByClient: true}},
 		{"blind retry", "A claim that was not answered is sent again under a new ID.", "O5", "one's own claim", flaw{freshIDs: true, ghost: true}},
 		{"compares prefixes", "A release removes a hold of a client whose name begins with its own.", "O6", "a held name is refused", flaw{releasesByPrefix: true}},
 		{"breaks anybody", "Break does not look at the token.", "O7", "token that is not current", flaw{breaksAny: true}},
@@ -146,6 +147,7 @@ func queues() []spoiledLock {
 func names() []spoiledLock {
 	return []spoiledLock{
 		{"long names cut", "Names are cut to 64 bytes.", "I1", "never share a lock", flaw{name: func(s string) string { return s[:min(64, len(s))] }}},
+		{"blocks what is under it", "A name and those under it share a lock.", "I1", "never share a lock", flaw{name: func(s string) string { head, _, _ := strings.Cut(s, "/"); return head }}},
 		{"folds case", "Names are folded to lower case.", "I1", "never share a lock", flaw{name: strings.ToLower}},
 		{"ends at NUL", "Names end at a NUL.", "I1", "never share a lock", flaw{name: func(s string) string { head, _, _ := strings.Cut(s, "\x00"); return head }}},
 		{"trims", "Spaces around a name are dropped.", "I1", "never share a lock", flaw{name: strings.TrimSpace}},

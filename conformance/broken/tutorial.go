@@ -36,7 +36,7 @@ func tutorials() []Locker {
 			ctx, stop := context.WithCancel(context.Background())
 			return &tutorial{way: w, server: s, link: wire, id: fmt.Sprintf("client-%d", clients.Add(1)), ctx: ctx, stop: stop}
 		}
-		all = append(all, Locker{t.name, t.about, t.caught, t.says, maker{name: t.name, flaw: &flaw{}, other: open}})
+		all = append(all, Locker{t.name, t.about, t.caught, t.says, "a lock that tutorials show", maker{name: t.name, flaw: &flaw{}, other: open}})
 	}
 	return all
 }

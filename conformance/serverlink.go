@@ -48,6 +48,8 @@ func (t *trial) longCut(dir Direction) {
 	g := t.follows(seen, h, t.ttl()+t.freed(h.TTL()))
 	proved()
 	t.heal(a)
+	// A's connection may be reset yet, which a try takes for an answer.
+	t.recovers(name+" other", a)
 	g.kept(a, "after the link of the former holder healed")
 	g.drop()
 	t.recovers(name, a, b)
@@ -87,18 +89,21 @@ func s11(t *trial) {
 func s12(t *trial) {
 	a, b := t.pair()
 	ttl := 2 * t.ttl()
-	h := a.free("s12", locker.WithTTL(ttl))
 	t.delay(a, Down, ttl/2)
 	ctx, cancel := context.WithTimeout(t.ctx, 3*ttl)
 	defer cancel()
 	o := a.try(ctx, "s12 canary", locker.WithTTL(4*ttl))
 	t.need(o.took >= ttl/2, "an answer came in %s although each is %s late", short(o.took), short(ttl/2))
+	t.heal(a)
+	h := a.within(t.recovery(), "a client whose link is quick again acquires", "s12", locker.WithTTL(ttl))
+	t.delay(a, Down, ttl/2)
 	for range 8 {
 		t.sleep(ttl / 4)
 		h.held("while every answer is half a TTL late")
 		b.refused("s12", "while A held it")
 	}
 	t.heal(a)
+	t.sleep(ttl / 2) // what is on its way keeps its delay
 	h.held("after the link is quick again")
 	h.drop()
 	t.recovers("s12", a, b)

@@ -66,7 +66,8 @@ func s14(t *trial) {
 	name := func(round, i int) string { return fmt.Sprintf("s14 %d %d", round, i) }
 	a.free("s14 warm").drop()
 	for round := range rounds {
-		proved := t.pause(c)
+		t.power("pause the server", t.rig.(Pauser).PauseServer(t.ctx))
+		t.fault("the server stands still while A claims %d names and gives up", each)
 		t.each(each, func(i int) {
 			ctx, cancel := context.WithTimeout(t.ctx, t.ttl()/4+time.Duration(t.rand(int64(t.ttl()/8))))
 			defer cancel()
@@ -80,7 +81,6 @@ func s14(t *trial) {
 			t.sleep(t.ttl() / 4)
 		}
 		t.resume()
-		proved()
 		t.sleep(t.ttl() / 8)
 	}
 	taken := func() (held []string) {

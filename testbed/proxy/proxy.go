@@ -49,7 +49,6 @@ type Stats struct {
 // A Proxy forwards the connections of one client to one server. Its methods are
 // safe for concurrent use.
 type Proxy struct {
-	target   string
 	protocol Protocol
 	onReply  func(path string, message []byte)
 	ln       net.Listener
@@ -60,6 +59,7 @@ type Proxy struct {
 	faults sync.Mutex
 
 	mu      sync.Mutex // guards what follows; taken after a pump's own mutex, never before
+	target  string
 	cut     Direction
 	delay   [2]time.Duration
 	drop    int
@@ -181,6 +181,21 @@ func (p *Proxy) DropReplies(n int) {
 	p.drop = max(n, 0)
 }
 
+// Retarget makes the proxy lead to another server (host:port) from now on, as
+// an address does that moves in a failover. Connections to the old one are
+// reset.
+func (p *Proxy) Retarget(target string) {
+	p.faults.Lock()
+	defer p.faults.Unlock()
+	p.mu.Lock()
+	p.target = target
+	links := p.snapshot()
+	p.mu.Unlock()
+	for _, l := range links {
+		l.reset()
+	}
+}
+
 // Sever does to the network what the death of the client's process does: all
 // connections are reset at once, and so are later ones, for good.
 //
@@ -247,13 +262,13 @@ func (p *Proxy) accept() {
 // connection comes about: one half of the handshake is lost.
 func (p *Proxy) dial(ctx context.Context) (net.Conn, error) {
 	p.mu.Lock()
-	cut := p.cut
+	cut, target := p.cut, p.target
 	p.mu.Unlock()
 	if cut != 0 {
 		return nil, errCut
 	}
 	d := net.Dialer{Timeout: 5 * time.Second}
-	return d.DialContext(ctx, "tcp", p.target)
+	return d.DialContext(ctx, "tcp", target)
 }
 
 var errCut = errors.New("proxy: the link is cut")

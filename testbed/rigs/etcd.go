@@ -60,12 +60,19 @@ func (m *etcdMaker) Profile() conformance.Profile { return m.profile }
 func (m *etcdMaker) Close() error { return m.admin.Close() }
 
 func (m *etcdMaker) Make(context.Context) (conformance.Rig, error) {
-	r := &etcdRig{rig: newRig(m.server, proxy.HTTP2), mode: m.mode, admin: m.admin}
-	r.url = func(addr string) string {
-		return fmt.Sprintf("etcd://%s/%s?mode=%s", addr, url.PathEscape(r.prefix), m.mode)
+	return newEtcdRig(m.mode, m.admin, m.server.Addr), nil
+}
+
+func newEtcdRig(mode etcdlock.Mode, admin *clientv3.Client, addrs ...string) *etcdRig {
+	r := &etcdRig{rig: newRig(proxy.HTTP2, addrs...), mode: mode, admin: admin}
+	r.url = func(addrs string) string {
+		return fmt.Sprintf("etcd://%s/%s?mode=%s", addrs, url.PathEscape(r.prefix), mode)
+	}
+	r.urlUnder = func(addrs, prefix string) string {
+		return fmt.Sprintf("etcd://%s/%s?mode=%s", addrs, url.PathEscape(r.prefix+"/"+prefix), mode)
 	}
 	r.onReply = r.granted
-	return r, nil
+	return r
 }
 
 type etcdRig struct {
@@ -86,6 +93,10 @@ var (
 	_ conformance.Shared    = (*etcdRig)(nil)
 	_ conformance.Suspender = (*etcdRig)(nil)
 	_ conformance.Planter   = (*etcdRig)(nil)
+
+	_ conformance.LossCounter = (*etcdRig)(nil)
+	_ conformance.Prefixer    = (*etcdRig)(nil)
+	_ conformance.WallStepper = (*etcdRig)(nil)
 )
 
 // granted notes the leases that the server granted to clients of this rig. A

@@ -56,12 +56,17 @@ func (m *redisMaker) Profile() conformance.Profile { return m.profile }
 func (m *redisMaker) Close() error { return m.admin.Close() }
 
 func (m *redisMaker) Make(context.Context) (conformance.Rig, error) {
-	r := &redisRig{rig: newRig(m.server, proxy.RESP), admin: m.admin}
+	return newRedisRig(m.admin, m.server.Addr), nil
+}
+
+func newRedisRig(admin *redis.Client, addr string) *redisRig {
+	r := &redisRig{rig: newRig(proxy.RESP, addr), admin: admin}
 	r.prefix += ":"
-	r.url = func(addr string) string {
-		return fmt.Sprintf("redis://%s/0?prefix=%s", addr, url.QueryEscape(r.prefix))
+	r.url = func(addr string) string { return r.urlUnder(addr, "") }
+	r.urlUnder = func(addr, prefix string) string {
+		return fmt.Sprintf("redis://%s/0?prefix=%s", addr, url.QueryEscape(r.prefix+prefix))
 	}
-	return r, nil
+	return r
 }
 
 type redisRig struct {
@@ -78,6 +83,10 @@ var (
 	_ conformance.Shared    = (*redisRig)(nil)
 	_ conformance.Suspender = (*redisRig)(nil)
 	_ conformance.Planter   = (*redisRig)(nil)
+
+	_ conformance.LossCounter = (*redisRig)(nil)
+	_ conformance.Prefixer    = (*redisRig)(nil)
+	_ conformance.WallStepper = (*redisRig)(nil)
 )
 
 // keys lists what begins with the prefix, which has no character that SCAN

@@ -18,7 +18,6 @@ import (
 	"github.com/lockerlib/locker/driver"
 	"github.com/lockerlib/locker/testbed/proxy"
 	"github.com/lockerlib/locker/testbed/remote"
-	"github.com/lockerlib/locker/testbed/servers"
 )
 
 // A Maker makes rigs on one server, over a connection of its own that Close
@@ -31,13 +30,14 @@ type Maker interface {
 // A rig is what the rigs of all backends have in common. Its prefix is its own,
 // so that many share a server.
 type rig struct {
-	server   *servers.Server
 	prefix   string
 	protocol proxy.Protocol
-	url      func(addr string) string // opens this rig's prefix through addr
+	url      func(addrs string) string         // opens this rig's prefix through addrs
+	urlUnder func(addrs, prefix string) string // the same for a prefix below it
 	onReply  func(method string, message []byte)
 
 	mu      sync.Mutex // guards what follows
+	addrs   []string   // of the server, or of all its members
 	members map[locker.Locker]*member
 	count   int
 	planted map[string]bool
@@ -45,42 +45,73 @@ type rig struct {
 
 // A member is one client.
 type member struct {
-	name   string
-	l      locker.Locker
-	proxy  *proxy.Proxy
-	jumped *atomic.Int64 // ns by which the clock ran ahead; nil for a process
-	lent   func() error  // closes the client that OpenShared lent to l, or nil
+	name  string
+	l     locker.Locker
+	links []*proxy.Proxy // one for each address of the server
+	clock *clock         // nil for a process
+	lent  func() error   // closes the client that OpenShared lent to l, or nil
 }
 
-func newRig(s *servers.Server, p proxy.Protocol) *rig {
+func newRig(p proxy.Protocol, addrs ...string) *rig {
 	return &rig{
-		server: s, protocol: p,
+		addrs: addrs, protocol: p,
 		prefix:  "check-" + strings.ToLower(rand.Text()),
 		members: make(map[locker.Locker]*member), planted: make(map[string]bool),
 	}
 }
 
-func (r *rig) newProxy() (*proxy.Proxy, error) {
+// connect puts a proxy in front of each address.
+func (r *rig) connect(addrs []string) (links []*proxy.Proxy, err error) {
 	var opts []proxy.Option
 	if r.onReply != nil {
 		opts = append(opts, proxy.OnReply(r.onReply))
 	}
-	return proxy.New(r.server.Addr, r.protocol, opts...)
+	for _, addr := range addrs {
+		p, err := proxy.New(addr, r.protocol, opts...)
+		if err != nil {
+			return nil, errors.Join(err, disconnect(links))
+		}
+		links = append(links, p)
+	}
+	return links, nil
+}
+
+func disconnect(links []*proxy.Proxy) error {
+	errs := make([]error, 0, len(links))
+	for _, p := range links {
+		errs = append(errs, p.Close())
+	}
+	return errors.Join(errs...)
 }
 
 // Open opens a client by URL, through a proxy of its own.
 func (r *rig) Open(ctx context.Context, opts ...locker.OpenOption) (locker.Locker, error) {
-	clock, jumped := jumpingClock()
-	opts = append([]locker.OpenOption{driver.WithClock(clock)}, opts...)
-	return r.join(jumped, func(addr string) (locker.Locker, error) {
-		return locker.Open(ctx, r.url(addr), opts...)
+	return r.openBy(ctx, r.servers(), r.url, opts)
+}
+
+// OpenUnder opens a client under a prefix below that of the rig.
+func (r *rig) OpenUnder(ctx context.Context, prefix string, opts ...locker.OpenOption) (locker.Locker, error) {
+	return r.openBy(ctx, r.servers(), func(addrs string) string { return r.urlUnder(addrs, prefix) }, opts)
+}
+
+func (r *rig) openBy(ctx context.Context, servers []string, url func(addrs string) string, opts []locker.OpenOption) (locker.Locker, error) {
+	c := new(clock)
+	opts = append([]locker.OpenOption{driver.WithClock(c.of(driver.SystemClock()))}, opts...)
+	return r.join(servers, c, func(addrs string) (locker.Locker, error) {
+		return locker.Open(ctx, url(addrs), opts...)
 	})
+}
+
+func (r *rig) servers() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.addrs
 }
 
 // Spawn opens a client in a process of its own, also through a proxy.
 func (r *rig) Spawn(ctx context.Context) (conformance.Process, error) {
-	l, err := r.join(nil, func(addr string) (locker.Locker, error) {
-		return remote.Spawn(ctx, remote.Config{URL: r.url(addr)})
+	l, err := r.join(r.servers(), nil, func(addrs string) (locker.Locker, error) {
+		return remote.Spawn(ctx, remote.Config{URL: r.url(addrs)})
 	})
 	if err != nil {
 		return nil, err
@@ -88,43 +119,71 @@ func (r *rig) Spawn(ctx context.Context) (conformance.Process, error) {
 	return l.(conformance.Process), nil
 }
 
-func (r *rig) join(jumped *atomic.Int64, open func(addr string) (locker.Locker, error)) (locker.Locker, error) {
-	p, err := r.newProxy()
+func (r *rig) join(servers []string, c *clock, open func(addrs string) (locker.Locker, error)) (locker.Locker, error) {
+	links, err := r.connect(servers)
 	if err != nil {
 		return nil, err
 	}
-	l, err := open(p.Addr())
+	addrs := make([]string, len(links))
+	for i, p := range links {
+		addrs[i] = p.Addr()
+	}
+	l, err := open(strings.Join(addrs, ","))
 	if err != nil {
-		return nil, errors.Join(err, p.Close())
+		return nil, errors.Join(err, disconnect(links))
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.count++
-	r.members[l] = &member{name: fmt.Sprintf("client %d", r.count), l: l, proxy: p, jumped: jumped}
+	r.members[l] = &member{name: fmt.Sprintf("client %d", r.count), l: l, links: links, clock: c}
 	return l, nil
 }
 
-// jumpingClock is the system's clock, which Suspend can make run ahead.
-func jumpingClock() (driver.Clock, *atomic.Int64) {
-	jumped := new(atomic.Int64)
-	system := driver.SystemClock()
+// move has the address of the server lead elsewhere.
+func (r *rig) move(addr string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.addrs = []string{addr}
+	for _, m := range r.members {
+		for _, p := range m.links {
+			p.Retarget(addr)
+		}
+	}
+}
+
+// A clock runs ahead of the system's.
+type clock struct {
+	slept   atomic.Int64 // ns for which the machine was suspended
+	stepped atomic.Int64 // ns by which the wall clock was set
+}
+
+func (c *clock) of(system driver.Clock) driver.Clock {
 	return driver.Clock{
-		Now:       system.Now,
-		SinceBoot: func() time.Duration { return system.SinceBoot() + time.Duration(jumped.Load()) },
+		Now:       func() time.Time { return system.Now().Add(time.Duration(c.stepped.Load())) },
+		SinceBoot: func() time.Duration { return system.SinceBoot() + time.Duration(c.slept.Load()) },
 		Suspends:  true,
-	}, jumped
+	}
 }
 
 // Suspend makes the clock that counts suspended time jump.
 func (r *rig) Suspend(l locker.Locker, d time.Duration) error {
+	return r.jump(l, func(c *clock) { c.slept.Add(int64(d)) })
+}
+
+// StepClient makes the time of day jump.
+func (r *rig) StepClient(l locker.Locker, d time.Duration) error {
+	return r.jump(l, func(c *clock) { c.stepped.Add(int64(d)) })
+}
+
+func (r *rig) jump(l locker.Locker, f func(*clock)) error {
 	m, err := r.member(l)
 	if err != nil {
 		return err
 	}
-	if m.jumped == nil {
+	if m.clock == nil {
 		return errors.New("rigs: a client in another process has its own clock")
 	}
-	m.jumped.Add(int64(d))
+	f(m.clock)
 	return nil
 }
 
@@ -140,10 +199,13 @@ func (r *rig) member(l locker.Locker) (*member, error) {
 
 func (r *rig) disturb(l locker.Locker, f func(*proxy.Proxy)) error {
 	m, err := r.member(l)
-	if err == nil {
-		f(m.proxy)
+	if err != nil {
+		return err
 	}
-	return err
+	for _, p := range m.links {
+		f(p)
+	}
+	return nil
 }
 
 // Cut is that of the client's proxy, as are Heal, Delay and DropReplies.
@@ -174,6 +236,12 @@ func (r *rig) DropReplies(l locker.Locker, n int) error {
 	return r.disturb(l, func(p *proxy.Proxy) { p.DropReplies(n) })
 }
 
+// Lost counts the answers that DropReplies has lost.
+func (r *rig) Lost(l locker.Locker) (n int64, err error) {
+	err = r.disturb(l, func(p *proxy.Proxy) { n += p.Stats().Lost })
+	return n, err
+}
+
 // Crash ends the client's connections for good, as the death of its process
 // would; a client in another process is killed. One in this process goes on and
 // reaches nobody; Close cleans it up.
@@ -191,7 +259,9 @@ func (r *rig) Requests() int64 {
 	defer r.mu.Unlock()
 	var n int64
 	for _, m := range r.members {
-		n += m.proxy.Stats().Requests
+		for _, p := range m.links {
+			n += p.Stats().Requests
+		}
 	}
 	return n
 }
@@ -203,7 +273,11 @@ func (r *rig) connections() []string {
 	defer r.mu.Unlock()
 	var lines []string
 	for _, m := range r.members {
-		if n := m.proxy.Stats().Open; n > 0 && m.lent == nil {
+		n := 0
+		for _, p := range m.links {
+			n += p.Stats().Open
+		}
+		if n > 0 && m.lent == nil {
 			lines = append(lines, fmt.Sprintf("connection: %d of %s", n, m.name))
 		}
 	}
@@ -214,7 +288,7 @@ func (r *rig) connections() []string {
 // lent.
 func (r *rig) lend(open func(addr string) (l locker.Locker, lent func() error, err error)) (locker.Locker, error) {
 	var lent func() error
-	l, err := r.join(nil, func(addr string) (l locker.Locker, err error) {
+	l, err := r.join(r.servers(), nil, func(addr string) (l locker.Locker, err error) {
 		l, lent, err = open(addr)
 		return l, err
 	})
@@ -250,7 +324,9 @@ func (r *rig) Close() error {
 	var closing sync.WaitGroup
 	for _, m := range members {
 		closing.Go(func() {
-			m.proxy.Heal()
+			for _, p := range m.links {
+				p.Heal()
+			}
 			if p, ok := m.l.(conformance.Process); ok {
 				_ = p.Continue() // it may have been killed
 			}
@@ -260,7 +336,7 @@ func (r *rig) Close() error {
 			if m.lent != nil {
 				_ = m.lent()
 			}
-			_ = m.proxy.Close()
+			_ = disconnect(m.links)
 		})
 	}
 	closing.Wait()

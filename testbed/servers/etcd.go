@@ -17,7 +17,7 @@ import (
 	"github.com/lockerlib/locker/testbed/images"
 )
 
-func etcdSources() []source {
+func etcdSources(o Options) []source {
 	return []source{
 		{Environment, func(ctx context.Context) (*Server, error) {
 			return fromEnvironment(ctx, EtcdName, EnvEtcd, EnvEtcdKind, etcdVersion)
@@ -25,7 +25,7 @@ func etcdSources() []source {
 		{ContainerImage, func(ctx context.Context) (*Server, error) {
 			return inContainer(ctx, func(ctx context.Context, d *client.Client) (string, error) {
 				return images.Public(ctx, d, images.EtcdPublic)
-			}, etcdContainer(ContainerImage, "/usr/local/bin/etcd"))
+			}, etcdContainer(ContainerImage, "/usr/local/bin/etcd", o))
 		}},
 		{ContainerBuilt, func(ctx context.Context) (*Server, error) {
 			return inContainer(ctx, func(ctx context.Context, d *client.Client) (string, error) {
@@ -34,18 +34,18 @@ func etcdSources() []source {
 					return "", err
 				}
 				return images.Etcd(ctx, d, binary)
-			}, etcdContainer(ContainerBuilt, "/etcd"))
+			}, etcdContainer(ContainerBuilt, "/etcd", o))
 		}},
-		{LocalBinary, localEtcd},
+		{LocalBinary, func(ctx context.Context) (*Server, error) { return localEtcd(ctx, o) }},
 		{Embedded, embeddedEtcd},
 	}
 }
 
-func etcdContainer(kind Kind, entrypoint string) containerSpec {
+func etcdContainer(kind Kind, entrypoint string, o Options) containerSpec {
 	const port = 2379
 	return containerSpec{
 		name: EtcdName, kind: kind, entrypoint: entrypoint, port: port, ask: etcdVersion,
-		args: etcdArgs("0.0.0.0", port, 2380, "/tmp/etcd"),
+		args: append(etcdArgs("0.0.0.0", port, 2380, "/tmp/etcd"), o.Args...),
 	}
 }
 
@@ -64,26 +64,31 @@ func etcdArgs(host string, port, peerPort int, dir string) []string {
 // localEtcd runs the etcd of the PATH if it is recent, else the one that is
 // built from source. A distribution's is often years old, and lacks the lease
 // fixes on which the promises rest.
-func localEtcd(ctx context.Context) (*Server, error) {
-	spec := processSpec{
-		name: EtcdName, ask: etcdVersion,
-		args: func(port, peerPort int, dir string) []string {
-			return etcdArgs("127.0.0.1", port, peerPort, dir)
-		},
+func localEtcd(ctx context.Context, o Options) (*Server, error) {
+	binary, err := etcdBinary(ctx)
+	if err != nil {
+		return nil, err
 	}
+	return startProcess(ctx, processSpec{
+		name: EtcdName, binary: binary, ask: etcdVersion, env: o.env,
+		args: func(port, peerPort int, dir string) []string {
+			return append(etcdArgs("127.0.0.1", port, peerPort, dir), o.Args...)
+		},
+	})
+}
+
+func etcdBinary(ctx context.Context) (string, error) {
 	inPath, err := exec.LookPath("etcd")
 	if err == nil {
 		if err = recentEtcd(ctx, inPath); err == nil {
-			spec.binary = inPath
-			return startProcess(ctx, spec)
+			return inPath, nil
 		}
 	}
 	built, buildErr := images.EtcdBinary(ctx)
 	if buildErr != nil {
-		return nil, errors.Join(err, buildErr)
+		return "", errors.Join(err, buildErr)
 	}
-	spec.binary = built
-	return startProcess(ctx, spec)
+	return built, nil
 }
 
 // minEtcdMinor is the oldest etcd 3.x that tests are run with.

@@ -20,6 +20,7 @@ type processSpec struct {
 	version func(version string) error // refuses versions that are too old; or nil
 	args    func(port, peerPort int, dir string) []string
 	ask     askVersion
+	env     []string // further variables of the process
 }
 
 // A process is a server that runs as a process, over restarts.
@@ -75,8 +76,13 @@ func tryProcess(ctx context.Context, spec processSpec) (_ *Server, err error) {
 			return nil, err
 		}
 	}
+	return p.server(version), nil
+}
+
+// server gives the process to whoever wanted a server.
+func (p *process) server(version string) *Server {
 	return &Server{
-		Name: spec.name, Addr: p.addr, Kind: LocalBinary, Version: version,
+		Name: p.spec.name, Addr: p.addr, Kind: LocalBinary, Version: version,
 		powers: Powers{
 			Pause:   func(context.Context) error { return p.signal(syscall.SIGSTOP) },
 			Resume:  func(context.Context) error { return p.signal(syscall.SIGCONT) },
@@ -84,7 +90,7 @@ func tryProcess(ctx context.Context, spec processSpec) (_ *Server, err error) {
 			Restart: func(ctx context.Context) error { _, err := p.start(ctx); return err },
 			stop:    p.stop,
 		},
-	}, nil
+	}
 }
 
 func (p *process) start(ctx context.Context) (version string, err error) {
@@ -92,6 +98,7 @@ func (p *process) start(ctx context.Context) (version string, err error) {
 	out := new(tail)
 	cmd.Stdout, cmd.Stderr = out, out
 	cmd.Dir = p.dir
+	cmd.Env = append(os.Environ(), p.spec.env...)
 	ended, err := child.Start(cmd)
 	if err != nil {
 		return "", err

@@ -14,7 +14,7 @@ import (
 	"github.com/lockerlib/locker/testbed/images"
 )
 
-func redisSources() []source {
+func redisSources(o Options) []source {
 	return []source{
 		{Environment, func(ctx context.Context) (*Server, error) {
 			return fromEnvironment(ctx, RedisName, EnvRedis, EnvRedisKind, redisVersion)
@@ -22,7 +22,7 @@ func redisSources() []source {
 		{ContainerImage, func(ctx context.Context) (*Server, error) {
 			return inContainer(ctx, func(ctx context.Context, d *client.Client) (string, error) {
 				return images.Public(ctx, d, images.RedisPublic)
-			}, redisContainer(ContainerImage, "redis-server"))
+			}, redisContainer(ContainerImage, "redis-server", o))
 		}},
 		{ContainerBuilt, func(ctx context.Context) (*Server, error) {
 			return inContainer(ctx, func(ctx context.Context, d *client.Client) (string, error) {
@@ -31,9 +31,9 @@ func redisSources() []source {
 					return "", err
 				}
 				return images.Redis(ctx, d, binary)
-			}, redisContainer(ContainerBuilt, "/redis-server"))
+			}, redisContainer(ContainerBuilt, "/redis-server", o))
 		}},
-		{LocalBinary, localRedis},
+		{LocalBinary, func(ctx context.Context) (*Server, error) { return localRedis(ctx, o) }},
 		{StandIn, standIn},
 	}
 }
@@ -47,11 +47,11 @@ func redisArgs(host string, port int, dir string) []string {
 	}
 }
 
-func redisContainer(kind Kind, entrypoint string) containerSpec {
+func redisContainer(kind Kind, entrypoint string, o Options) containerSpec {
 	const port = 6379
 	return containerSpec{
 		name: RedisName, kind: kind, entrypoint: entrypoint, port: port, ask: redisVersion,
-		args: redisArgs("0.0.0.0", port, "/tmp"),
+		args: append(redisArgs("0.0.0.0", port, "/tmp"), o.Args...),
 	}
 }
 
@@ -63,14 +63,16 @@ func redisBinary() (string, error) {
 	return path, nil
 }
 
-func localRedis(ctx context.Context) (*Server, error) {
+func localRedis(ctx context.Context, o Options) (*Server, error) {
 	binary, err := redisBinary()
 	if err != nil {
 		return nil, err
 	}
 	return startProcess(ctx, processSpec{
-		name: RedisName, binary: binary, ask: redisVersion,
-		args: func(port, _ int, dir string) []string { return redisArgs("127.0.0.1", port, dir) },
+		name: RedisName, binary: binary, ask: redisVersion, env: o.env,
+		args: func(port, _ int, dir string) []string {
+			return append(redisArgs("127.0.0.1", port, dir), o.Args...)
+		},
 	})
 }
 

@@ -132,13 +132,13 @@ func (e fatalError) Unwrap() error { return e.error }
 
 // Etcd returns an etcd, and tells log which, and why not another.
 func Etcd(ctx context.Context, log io.Writer) (*Server, error) {
-	return find(ctx, log, EtcdName, etcdSources())
+	return find(ctx, log, EtcdName, etcdSources(Options{}))
 }
 
 // Redis returns a Redis, or a stand-in for it, and tells log which, and why not
 // another.
 func Redis(ctx context.Context, log io.Writer) (*Server, error) {
-	return find(ctx, log, RedisName, redisSources())
+	return find(ctx, log, RedisName, redisSources(Options{}))
 }
 
 func find(ctx context.Context, log io.Writer, name string, sources []source) (*Server, error) {

@@ -25,7 +25,7 @@ func TestSources(t *testing.T) {
 	for _, server := range []struct {
 		name    string
 		sources []source
-	}{{EtcdName, etcdSources()}, {RedisName, redisSources()}} {
+	}{{EtcdName, etcdSources(Options{})}, {RedisName, redisSources(Options{})}} {
 		for _, src := range server.sources {
 			t.Run(server.name+"/"+string(src.kind), func(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
@@ -62,7 +62,7 @@ func TestPowers(t *testing.T) {
 	for _, server := range []struct {
 		name    string
 		sources []source
-	}{{EtcdName, etcdSources()}, {RedisName, redisSources()}} {
+	}{{EtcdName, etcdSources(Options{})}, {RedisName, redisSources(Options{})}} {
 		for _, src := range server.sources {
 			if src.kind != ContainerBuilt && src.kind != LocalBinary {
 				continue

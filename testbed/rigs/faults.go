@@ -1,0 +1,73 @@
+package rigs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/lockerlib/locker/conformance"
+	"github.com/lockerlib/locker/testbed/servers"
+)
+
+// A faultMaker makes rigs each of which has servers of its own, for checks that
+// do things to servers. What kind depends on the check.
+type faultMaker struct {
+	profile conformance.Profile
+	make    func(ctx context.Context, needs func(conformance.Power) bool) (conformance.Rig, error)
+}
+
+var _ conformance.Picky = (*faultMaker)(nil)
+
+func (m *faultMaker) Profile() conformance.Profile { return m.profile }
+
+func (m *faultMaker) Make(ctx context.Context) (conformance.Rig, error) {
+	return m.MakeFor(ctx, conformance.Check{})
+}
+
+func (m *faultMaker) MakeFor(ctx context.Context, c conformance.Check) (conformance.Rig, error) {
+	return m.make(ctx, func(p conformance.Power) bool { return slices.Contains(c.Needs, p) })
+}
+
+// Close has nothing to do: each rig stops its own servers.
+func (m *faultMaker) Close() error { return nil }
+
+// owned is the server of one rig.
+type owned struct{ server *servers.Server }
+
+var (
+	_ conformance.Pauser    = owned{}
+	_ conformance.Restarter = owned{}
+)
+
+func (o owned) PauseServer(ctx context.Context) error   { return o.server.Pause(ctx) }
+func (o owned) ResumeServer(ctx context.Context) error  { return o.server.Resume(ctx) }
+func (o owned) KillServer(ctx context.Context) error    { return o.server.Kill(ctx) }
+func (o owned) RestartServer(ctx context.Context) error { return o.server.Restart(ctx) }
+
+// stopping closes what is given, in this order, and gives all errors.
+func stopping(stops ...func() error) error {
+	errs := make([]error, 0, len(stops))
+	for _, stop := range stops {
+		errs = append(errs, stop())
+	}
+	return errors.Join(errs...)
+}
+
+// eventually asks until the answer is yes.
+func eventually(ctx context.Context, what string, ask func() (bool, error)) error {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	for {
+		ok, err := ask()
+		if ok {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return errors.Join(fmt.Errorf("rigs: %s: %w", what, context.Cause(ctx)), err)
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}

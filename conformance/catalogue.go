@@ -59,6 +59,7 @@ func catalogue() []Check {
 		{"Isolation", isolationChecks()},
 		{"Hygiene", hygieneChecks()},
 		{"Hostile input", hostileChecks()},
+		{histories, historyChecks()},
 		{"Server faults", serverFaultChecks()},
 		{"Endurance", enduranceChecks()},
 	} {

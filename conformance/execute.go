@@ -37,13 +37,19 @@ func execute(ctx context.Context, m Maker, c Check, seed uint64, repeat string, 
 		t.run(ctx, m)
 	}
 
+	return t.result(time.Since(began), repeat)
+}
+
+// result is the outcome of a trial that is over.
+func (t *trial) result(took time.Duration, repeat string) Result {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	c := t.check
 	r := Result{
 		ID: c.ID, Rule: c.Rule, Group: c.Group, Class: c.Class,
 		Verdict: t.verdict, Number: t.number, Done: t.done,
 		Expected: t.expected, Seen: t.seen,
-		Seed: seed, Repeat: repeat, Took: time.Since(began), Events: t.events,
+		Seed: t.seed, Repeat: repeat, Took: took, Events: t.events,
 	}
 	if t.dropped > 0 {
 		r.Events = append(r.Events, Event{At: r.Took, Kind: "note", Text: fmt.Sprintf("%d further events were not kept", t.dropped)})

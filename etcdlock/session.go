@@ -228,17 +228,22 @@ func (b *sessionBackend) drop(c *sessionClaim) {
 
 // lost tells that a claim is gone, once, and gives its session up.
 func (b *sessionBackend) lost(c *sessionClaim, reason locker.LostReason, err error) {
+	if b.dropUnlessLeaving(c) {
+		b.end(c)
+		b.sink.Gone(c.id, reason, err)
+	}
+}
+
+// dropUnlessLeaving forgets a claim that Release has not taken over, and reports
+// whether it did.
+func (b *sessionBackend) dropUnlessLeaving(c *sessionClaim) bool {
 	b.mu.Lock()
+	defer b.mu.Unlock()
 	known := b.claims[c.id] == c && !c.leaving
 	if known {
 		delete(b.claims, c.id)
 	}
-	b.mu.Unlock()
-	if !known {
-		return
-	}
-	b.end(c)
-	b.sink.Gone(c.id, reason, err)
+	return known
 }
 
 // end stops the Mutex of a claim that is gone, and gives its session up.

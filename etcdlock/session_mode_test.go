@@ -227,3 +227,25 @@ func TestSessionCloseLeavesNothing(t *testing.T) {
 		}
 	}
 }
+
+// A renewal that finds the key gone because it is being released must not give
+// up the lease that the next claim is about to use.
+func TestSessionRenewalBesideRelease(t *testing.T) {
+	b, _ := open(t, prefix(t), Session, connect(t))
+	for i := range 100 {
+		c := claimOf(fmt.Sprintf("c%d", i), "n")
+		a := must(t, b, c, driver.Held)
+		ref := driver.Ref{ID: c.ID, Name: c.Name, TTL: a.TTL, Tenure: a.Tenure}
+		var both sync.WaitGroup
+		for range 3 {
+			both.Go(func() { _, _ = b.Renew(testContext(t), []driver.Ref{ref}) })
+		}
+		var found bool
+		var err error
+		both.Go(func() { found, err = b.Release(testContext(t), driver.Release{Ref: ref}) })
+		both.Wait()
+		if err != nil || !found {
+			t.Fatalf("round %d: the release found the claim: %t, %v", i, found, err)
+		}
+	}
+}

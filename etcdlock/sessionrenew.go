@@ -88,10 +88,13 @@ func (b *sessionBackend) standing(c *sessionClaim) driver.Answer {
 	return driver.Answer{State: driver.Queued}
 }
 
-// forgotten gives up the session of a claim that the caller is told is gone.
+// forgotten gives up the session of a claim that the caller is told is gone. One
+// that is being released is gone for that reason, and its session is not ours
+// to give up: Release keeps the lease for the next claim.
 func (b *sessionBackend) forgotten(c *sessionClaim) {
-	b.drop(c)
-	b.end(c)
+	if b.dropUnlessLeaving(c) {
+		b.end(c)
+	}
 }
 
 // missing finds the holds whose keys are not on the server any more.

@@ -95,6 +95,7 @@ func s12(t *trial) {
 	o := a.try(ctx, "s12 canary", locker.WithTTL(4*ttl))
 	t.need(o.took >= ttl/2, "an answer came in %s although each is %s late", short(o.took), short(ttl/2))
 	t.heal(a)
+	t.sleep(ttl / 2) // what is on its way keeps its delay
 	h := a.within(t.recovery(), "a client whose link is quick again acquires", "s12", locker.WithTTL(ttl))
 	t.delay(a, Down, ttl/2)
 	for range 8 {
@@ -103,7 +104,7 @@ func s12(t *trial) {
 		b.refused("s12", "while A held it")
 	}
 	t.heal(a)
-	t.sleep(ttl / 2) // what is on its way keeps its delay
+	t.sleep(ttl / 2)
 	h.held("after the link is quick again")
 	h.drop()
 	t.recovers("s12", a, b)

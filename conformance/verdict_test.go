@@ -135,3 +135,31 @@ func TestFindingPrint(t *testing.T) {
 		}
 	}
 }
+
+// A declaration excuses a lost hold, and nothing that must hold under every
+// fault.
+func TestNoDeclarationExcusesWhatMustAlwaysHold(t *testing.T) {
+	m := stubMaker{profile: Profile{
+		GivesWay:   map[string]string{"T1": "it is known"},
+		BestEffort: map[string]string{"T1": "it is known"},
+	}}
+	r := judge(m, Check{body: func(t *trial) { t.never("tokens increase", "they fell") }})
+	if r.Verdict != Broken {
+		t.Errorf("it was excused: %s", r)
+	}
+}
+
+func TestSets(t *testing.T) {
+	for _, c := range Checks() {
+		if c.Set != Standard {
+			t.Errorf("%s of the set %q is in the standard one", c.ID, c.Set)
+		}
+	}
+	faults := Checks(Faults)
+	if len(faults) == 0 || len(Checks())+len(faults) != len(Checks(Standard, Faults)) {
+		t.Errorf("%d standard checks and %d of faults are %d in all", len(Checks()), len(faults), len(Checks(Standard, Faults)))
+	}
+	if named, err := pick([]string{"S1"}, nil); err != nil || len(named) != 1 || named[0].Set != Faults {
+		t.Errorf("a check that is named is not run whatever its set: %v, %v", named, err)
+	}
+}

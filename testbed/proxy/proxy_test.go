@@ -283,3 +283,25 @@ func TestServerNotThere(t *testing.T) {
 		t.Errorf("dial: %v", err)
 	}
 }
+
+func TestRetarget(t *testing.T) {
+	old, _ := echo(t)
+	p := start(t, old, Opaque)
+	c := dial(t, p)
+	say(t, c, "a")
+	hear(t, c, "a")
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	go func() {
+		if conn, err := ln.Accept(); err == nil {
+			io.WriteString(conn, "new")
+			conn.Close()
+		}
+	}()
+	p.Retarget(ln.Addr().String())
+	wasReset(t, c)
+	hear(t, dial(t, p), "new")
+}

@@ -50,7 +50,7 @@ func newRedisPair(ctx context.Context) (_ conformance.Rig, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := r.other.SlaveOf(ctx, host, port).Err(); err != nil {
+	if err := r.other.ReplicaOf(ctx, host, port).Err(); err != nil {
 		return nil, err
 	}
 	if err := eventually(ctx, "starting the replication", func() (bool, error) {
@@ -84,7 +84,7 @@ func (r *redisPair) Promote(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := r.other.SlaveOf(ctx, "NO", "ONE").Err(); err != nil {
+	if err := r.other.ReplicaOf(ctx, "NO", "ONE").Err(); err != nil {
 		return err
 	}
 	has, err := r.other.DBSize(ctx).Result()

@@ -131,13 +131,13 @@ func s8(t *trial) {
 	_ = h.lost(t.ttl()+t.freed(h.TTL()), "without a quorum a holder is told by its Deadline")
 	proved()
 	a.unanswered("s8 new", "without a quorum")
+	began := time.Now()
 	for m := range down {
 		t.power("restart a member", cluster.RestartMember(t.ctx, m))
 	}
 	t.mended("all members are back")
-	began := time.Now()
 	g := t.follows(seen, h, t.recovery()+t.ttl())
-	t.measured("next holder %s after the quorum", short(g.got.Sub(began)))
+	t.measured("next holder %s after the first restart", short(g.got.Sub(began)))
 	g.kept(a, "after the quorum came back")
 	g.drop()
 	t.recovers("s8", a, b)

@@ -153,8 +153,8 @@ func (t *trial) vanishes(name string, cs []*client, fault func(h *hold)) {
 	h := a.free(name, locker.WithTTL(4*t.ttl()))
 	fault(h)
 	s := t.sees(t.rival(b, h), h, t.recovery())
-	double := t.alone(s, h)
 	t.late(h, s.o.hold)
+	double := t.alone(s, h)
 	if err := h.release(); !errors.Is(err, locker.ErrLost) {
 		t.broken("Release of a lost hold says ErrLost", "it said %v", err)
 	}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/lockerlib/locker"
 	"github.com/lockerlib/locker/conformance"
 	"github.com/lockerlib/locker/testbed/servers"
 )
@@ -27,8 +28,23 @@ func (m *faultMaker) Make(ctx context.Context) (conformance.Rig, error) {
 }
 
 func (m *faultMaker) MakeFor(ctx context.Context, c conformance.Check) (conformance.Rig, error) {
+	for _, p := range c.Needs {
+		if m.profile.Without[p] != "" {
+			return powerless{}, nil
+		}
+	}
 	return m.make(ctx, func(p conformance.Power) bool { return slices.Contains(c.Needs, p) })
 }
+
+// powerless is the rig of a check that cannot be done on this backend: no
+// server is started for it.
+type powerless struct{}
+
+func (powerless) Open(context.Context, ...locker.OpenOption) (locker.Locker, error) {
+	return nil, errors.New("rigs: no server was started, because of a power that this backend cannot have")
+}
+
+func (powerless) Close() error { return nil }
 
 // Close has nothing to do: each rig stops its own servers.
 func (m *faultMaker) Close() error { return nil }

@@ -34,6 +34,8 @@ type flaw struct {
 	tokenResetByEviction bool
 	handsDown            bool // a client's waiters come before those of others while it holds
 	counterStays         bool
+	tokensAreData        bool // and go with it
+	coarseTokens         bool // follow a clock that counts milliseconds
 	forgetsOnRestart     bool
 	ttl                  func(asked time.Duration) time.Duration // what the server keeps
 	leaseOf              func(ttl time.Duration) time.Duration   // when it lets go

@@ -22,7 +22,7 @@ func (m maker) Profile() conformance.Profile {
 	return conformance.Profile{
 		Backend: m.name, Server: "a map in this process", TTL: time.Second, Slack: 100 * time.Millisecond,
 		FIFO: true, Bubble: true,
-		Without: without(),
+		Without: without(), GivesWay: gives(),
 	}
 }
 

@@ -110,6 +110,9 @@ func (s *server) mint(name string, c *claim) uint64 {
 		s.counters[name] = true
 	}
 	s.tokens[key]++
+	if s.flaw.coarseTokens {
+		s.tokens[key] = max(s.tokens[key], uint64(time.Now().UnixMilli()))
+	}
 	t := s.tokens[key]
 	if s.flaw.token != nil {
 		t = s.flaw.token(name, c, t)

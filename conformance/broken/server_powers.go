@@ -17,6 +17,8 @@ var (
 	_ conformance.Prefixer    = (*rig)(nil)
 	_ conformance.Pauser      = (*rig)(nil)
 	_ conformance.Restarter   = (*rig)(nil)
+	_ conformance.Forgetter   = (*rig)(nil)
+	_ conformance.Flusher     = (*rig)(nil)
 )
 
 // without names what a server that is a map cannot have done to it.
@@ -27,6 +29,8 @@ func without() map[conformance.Power]string {
 	}
 	delete(powers, conformance.PowerPause)
 	delete(powers, conformance.PowerRestart)
+	delete(powers, conformance.PowerForget)
+	delete(powers, conformance.PowerFlush)
 	return powers
 }
 
@@ -104,6 +108,36 @@ func (r *rig) RestartServer(context.Context) error {
 		s.settle(name)
 	}
 	return nil
+}
+
+// RestartEmpty has it start with nothing.
+func (r *rig) RestartEmpty(ctx context.Context) error {
+	if err := r.FlushAll(ctx); err != nil {
+		return err
+	}
+	return r.RestartServer(ctx)
+}
+
+// FlushAll deletes everything. Tokens of a right server go on, as those do that
+// follow a clock.
+func (r *rig) FlushAll(context.Context) error {
+	s := r.server
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	clear(s.queues)
+	if s.flaw.tokensAreData || s.flaw.coarseTokens {
+		clear(s.tokens)
+	}
+	return nil
+}
+
+// gives names what a server without a disk, whose data anybody may delete,
+// cannot keep.
+func gives() map[string]string {
+	return map[string]string{
+		"S4":   "the server has no disk",
+		"S10b": "who deletes all data deletes the holds",
+	}
 }
 
 // standing returns what to wait for before a request is carried out, and

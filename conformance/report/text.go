@@ -16,7 +16,7 @@ type TextOptions struct {
 }
 
 const (
-	idWidth  = 5
+	idWidth  = 6
 	gap      = 2
 	maxCell  = 15
 	minCell  = 10

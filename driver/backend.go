@@ -138,7 +138,9 @@ type Answer struct {
 	Recheck time.Duration
 
 	// Holder and Waiters tell who is in the way, as far as the answer knows
-	// (Claim: Queued and Refused).
+	// (Claim: Queued and Refused). A backend that pushes must give Holder.Token
+	// with Queued: the engine believes a push only if its tenure is greater, for
+	// it may have been on its way since before the claim was queued anew.
 	Holder  locker.Holder
 	Waiters int
 
@@ -158,7 +160,8 @@ type Pusher interface {
 // return quickly, and ignore IDs that are not (or no longer) known.
 type Sink interface {
 	// Granted: a waiting claim now holds, with this tenure. Its lease counts
-	// from the last Claim or Renew that was answered for it.
+	// from the last Claim or Renew that was answered for it. A push that is
+	// late, or comes twice, does no harm; see Answer.Holder.
 	Granted(id string, tenure uint64)
 	// Gone: the server does not have the claim any more.
 	Gone(id string, reason locker.LostReason, err error)

@@ -265,3 +265,61 @@ func TestAnyErrorAtTheEndOfARequestIsUnavailable(t *testing.T) {
 		}
 	})
 }
+
+// A client sleeps through a hold that was pushed to it, queues up again under
+// the same ID, and only then reads the push.
+func TestPushOfAHoldThatIsOverIsNotBelieved(t *testing.T) {
+	for _, early := range []bool{false, true} {
+		bubble(t, func(t *testing.T, ctx context.Context) {
+			s := newServer()
+			s.quiet = true
+			hold := must(t, s.open(t), "x", locker.WithTTL(time.Hour))
+			l := s.openPushing(t)
+			w := background(func() (locker.Lock, error) { return l.Acquire(ctx, "x", locker.WithTTL(2*time.Second)) })
+			synctest.Wait()
+			id := s.claims("x")[1]
+			s.silence("renew")
+			s.mu.Lock()
+			s.before = func(op, _ string) error {
+				if op == "claim" {
+					return errNet // asleep
+				}
+				return nil
+			}
+			s.mu.Unlock()
+			release(t, hold)
+			s.mu.Lock()
+			stale := s.queues["x"][0].tenure
+			s.mu.Unlock()
+			time.Sleep(3 * time.Second)
+			next := s.connect(t, client{s})
+			s.onBefore(nil)
+			s.mu.Lock()
+			s.sweep()
+			s.mu.Unlock()
+			other, err := next.TryAcquire(ctx, "x", locker.WithTTL(time.Hour))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if early {
+				s.sink.Granted(id, stale)
+			}
+			time.Sleep(2 * time.Second) // it queues up again
+			s.sink.Granted(id, stale)
+			time.Sleep(time.Second)
+			select {
+			case r := <-w:
+				t.Fatalf("a hold that is over was returned: %v, %v, while another holds token %d", r.lock, r.err, other.Token())
+			default:
+			}
+			s.silence("")
+			release(t, other)
+			s.mu.Lock()
+			s.quiet = false
+			s.mu.Unlock()
+			if r := <-w; r.err != nil || r.lock.Token() <= other.Token() {
+				t.Fatalf("the waiter got %v", r.err)
+			}
+		})
+	}
+}

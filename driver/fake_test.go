@@ -20,6 +20,7 @@ type server struct {
 	buried map[string]bool // undone IDs
 	tenure uint64
 	sink   driver.Sink // of the last client that pushes; nil: it polls
+	quiet  bool        // grants are not pushed
 	log    []string    // "claim ID", "release ID", …
 
 	// Called around each request, outside of mu; an error of before keeps the
@@ -140,7 +141,7 @@ func (s *server) crown(name string) {
 	if q := s.queues[name]; len(q) > 0 && q[0].tenure == 0 {
 		s.tenure++
 		q[0].tenure = s.tenure
-		if s.sink != nil {
+		if s.sink != nil && !s.quiet {
 			id, tenure := q[0].c.ID, s.tenure
 			go s.sink.Granted(id, tenure)
 		}
@@ -154,7 +155,9 @@ func (s *server) stand(name, id string) (driver.Answer, *held) {
 		case i == 0:
 			return driver.Answer{State: driver.Held, Tenure: h.tenure}, h
 		default:
-			return driver.Answer{State: driver.Queued, Holder: locker.Holder{Client: s.queues[name][0].c.Client}, Waiters: len(s.queues[name]) - 1}, h
+			first := s.queues[name][0]
+			holder := locker.Holder{Client: first.c.Client, Token: driver.Token(first.tenure)}
+			return driver.Answer{State: driver.Queued, Holder: holder, Waiters: len(s.queues[name]) - 1}, h
 		}
 	}
 	return driver.Answer{State: driver.Gone}, nil

@@ -107,7 +107,7 @@ func (t *ticket) renewed(ans Answer, sent, ttl time.Duration) {
 		}
 	case ans.State == Held && !held:
 		t.confirm(sent, now)
-		t.pushed = ans.Tenure
+		t.pushed = max(t.pushed, ans.Tenure)
 		l.register.extend(t)
 		t.notify()
 	case ans.State == Queued:

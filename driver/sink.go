@@ -14,7 +14,7 @@ var _ Sink = sink{}
 func (k sink) Granted(id string, tenure uint64) {
 	k.with(id, func(t *ticket) {
 		if (t.state == stateAsking || t.state == stateQueued) && tenure <= MaxTenure {
-			t.pushed = tenure
+			t.pushed = max(t.pushed, tenure)
 			t.notify()
 		}
 	})

@@ -81,6 +81,12 @@ func (t *ticket) describes(req *locker.Request) bool {
 	return t.owner == req.Owner && t.metadata == req.Metadata && t.asked == req.TTL
 }
 
+// grantPushed reports whether a push that counts says that the claim holds. A
+// push may be older than the last answer: the hold that it tells of has ended,
+// and the claim queued up again under its ID. Tenures only grow, so such a push
+// has one that is no greater than that of the holder in that answer. mu is held.
+func (t *ticket) grantPushed() bool { return t.pushed > Tenure(t.holder.Token) }
+
 // notify makes the head look again. A Claim of its that is under way has a
 // moment for its answer, which says as much; one that hangs must not keep a
 // pushed grant from being taken. mu is held.

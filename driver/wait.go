@@ -26,7 +26,7 @@ func (a *attempt) await(t *ticket, recheck time.Duration) (lock *Lock, again boo
 		case t.gone, t.ask:
 			s.mu.Unlock()
 			return nil, true, nil
-		case t.pushed != 0:
+		case t.grantPushed():
 			t.tenure = t.pushed
 			return a.granted(t, l.clock.SinceBoot(), true)
 		}
@@ -56,7 +56,7 @@ func (a *attempt) await(t *ticket, recheck time.Duration) (lock *Lock, again boo
 func (a *attempt) abandon(t *ticket, why error) (*Lock, error) {
 	s, l := a.slot, a.l
 	s.mu.Lock()
-	if t.pushed != 0 && !t.gone && l.closing.Err() == nil && t.describes(&a.req) {
+	if t.grantPushed() && !t.gone && l.closing.Err() == nil && t.describes(&a.req) {
 		t.tenure = t.pushed
 		if now := l.clock.SinceBoot(); now < t.deadline() {
 			lock, _, err := a.granted(t, now, true)
@@ -125,12 +125,9 @@ func (a *attempt) silenceLimit() time.Duration { return max(a.req.TTL, silenceFl
 // the backend says so, and by polling where the backend does not push. A poll
 // every eighth of the TTL keeps the ticket alive as well.
 func (a *attempt) recheck(ans Answer, t *ticket) time.Duration {
-	d := ans.Recheck
-	if d == 0 && !a.l.pushes {
-		d = min(t.ttl/8, 250*time.Millisecond)
+	if ans.Recheck > 0 || a.l.pushes {
+		return ans.Recheck
 	}
-	if d == 0 {
-		return 0
-	}
+	d := min(t.ttl/8, 250*time.Millisecond)
 	return d + rand.N(d/8+1)
 }

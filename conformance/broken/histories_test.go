@@ -29,7 +29,7 @@ func TestHistoriesConvict(t *testing.T) {
 		{"zombie renewal", "Y1", "both believed to hold"},
 		{"half lease", "Y1", "both believed to hold"},
 		{"told late", "Y1", "both believed to hold"},
-		{"first frees all", "Y3", "the server said of"},
+		{"first frees all", "Y1", "both believed to hold"},
 		{"half lease", "Y3", "the server said of"},
 		{"half lease", "Y5", "before that deadline"},
 		{"impatient", "Y5", "before its deadline"},

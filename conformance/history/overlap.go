@@ -94,27 +94,27 @@ func Overlaps(h *History) []Overlap {
 // one does.
 func CheckOverlaps(h *History) Finding {
 	f := Finding{Property: Belief, Judge: "intervals", Expected: ""}
-	var real, excused []Overlap
+	var violations, excused []Overlap
 	for _, o := range Overlaps(h) {
 		if o.Excused {
 			excused = append(excused, o)
 		} else {
-			real = append(real, o)
+			violations = append(violations, o)
 		}
 	}
-	f.Number = fmt.Sprintf("%s, %s believed", plural(len(h.Holds), "hold"), plural(len(real), "overlap"))
+	f.Number = fmt.Sprintf("%s, %s believed", plural(len(h.Holds), "hold"), plural(len(violations), "overlap"))
 	if len(excused) > 0 {
 		f.Number += fmt.Sprintf(", %d after a removal (longest %s)", len(excused), span(longest(excused).Length()))
 	}
-	if len(real) == 0 {
+	if len(violations) == 0 {
 		return f
 	}
-	worst := longest(real)
+	worst := longest(violations)
 	f.Outcome, f.Name, f.From, f.To = Illegal, worst.First.Name, worst.From, worst.To
 	f.Expected = "a client has stopped believing in its hold before another one has got the name"
 	f.Seen = worst.String()
-	if len(real) > 1 {
-		f.Seen += fmt.Sprintf("\nThis is the longest of %d overlaps; the first began at %s.", len(real), clock(real[0].From))
+	if len(violations) > 1 {
+		f.Seen += fmt.Sprintf("\nThis is the longest of %d overlaps; the first began at %s.", len(violations), clock(violations[0].From))
 	}
 	return f
 }

@@ -18,7 +18,7 @@ func (s *storm) disturb(ctx context.Context) {
 	slots := make(chan struct{}, max(1, len(s.slots)/2))
 	var lasting sync.WaitGroup
 	defer lasting.Wait()
-	for sleep(ctx, nil, s.plan.TTL/8+s.some(0.5)) {
+	for sleep(ctx, s.plan.TTL/8+s.some(0.5)) {
 		f := kinds[s.faults.IntN(len(kinds))]
 		sl := s.slots[s.faults.IntN(len(s.slots))]
 		arg := fate{
@@ -92,7 +92,7 @@ func (s *storm) link(ctx context.Context, c client, text string, d time.Duration
 		if err := begin(); err != nil {
 			return err
 		}
-		sleep(ctx, nil, d)
+		sleep(ctx, d)
 		return end()
 	})
 	if err != nil {
@@ -149,7 +149,7 @@ func (s *storm) leave(ctx context.Context, c client, f fate, text string, closed
 		// A crashed one sends nothing; this gives back what it has here.
 		s.spawn(&s.helpers, func() { _ = c.Close() })
 	}
-	sleep(ctx, nil, f.short)
+	sleep(ctx, f.short)
 	if err := s.occupy(context.WithoutCancel(ctx), c.slot, isProcess(c.Locker)); err != nil {
 		s.fail(fmt.Errorf("storm: a client could not be replaced: %w", err))
 	}

@@ -220,15 +220,15 @@ type draft struct{ fenced, control int }
 // read presents the token too: otherwise a former holder could write between
 // the read and the write of the next one. later is closed when another write
 // has come.
-func (r *recorder) read(h *held) (d draft, accepted bool, later <-chan struct{}) {
+func (r *recorder) read(h *held) (d draft, later <-chan struct{}) {
 	r.record(func(now history.Instant) {
 		reg := r.register(h.Name)
-		accepted = reg.admits(h.Token)
+		accepted := reg.admits(h.Token)
 		d = draft{reg.Value, reg.ControlValue}
 		later = reg.later
 		r.h.Accesses = append(r.h.Accesses, history.Access{At: now, Hold: h.ID, Accepted: accepted})
 	})
-	return d, accepted, later
+	return d, later
 }
 
 // write gives the draft to both. A draft that could not be read from the

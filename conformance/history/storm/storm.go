@@ -109,7 +109,7 @@ func (s *storm) run(ctx context.Context) (*history.History, error) {
 	defer cancel()
 	for i, sl := range s.slots {
 		for j := range s.plan.Workers {
-			w := &worker{storm: s, slot: sl, id: j, rng: dice(s.plan.Seed, uint64(1+i*s.plan.Workers+j)), pauses: i == 0 && j == 0}
+			w := &worker{storm: s, slot: sl, id: j, rng: dice(s.plan.Seed, uint64(1+i*s.plan.Workers+j)), pauses: i%2 == 0 && j == 0}
 			s.spawn(&s.workers, func() { w.work(active) })
 		}
 	}
@@ -204,7 +204,7 @@ func (s *storm) occupy(ctx context.Context, sl *slot, process bool) error {
 // watch asks the server again and again who holds the names.
 func (s *storm) watch(ctx context.Context) {
 	pause := max(s.plan.TTL/40, 5*time.Millisecond)
-	for i := 0; sleep(ctx, nil, pause/time.Duration(s.plan.Names)); i++ {
+	for i := 0; sleep(ctx, pause/time.Duration(s.plan.Names)); i++ {
 		name := nameOf(i % s.plan.Names)
 		look := history.Sighting{Name: name, From: s.rec.stamp()}
 		status, err := locker.Inspect(ctx, s.observer, name)
@@ -236,15 +236,14 @@ func label(identity string) string {
 
 func nameOf(i int) string { return fmt.Sprintf("name %d", i+1) }
 
-// sleep reports whether d passed before ctx or over ended.
-func sleep(ctx context.Context, over <-chan struct{}, d time.Duration) bool {
+// sleep reports whether d passed before ctx ended.
+func sleep(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
 		return true
-	case <-over:
 	case <-ctx.Done():
+		return false
 	}
-	return false
 }

@@ -16,8 +16,8 @@ type worker struct {
 	slot  *slot
 	id    int
 	rng   *rand.Rand
-	// pauses says that the next hold is to be one whose holder is paused, so
-	// that every storm has one.
+	// pauses says that the next hold is to be one whose holder is paused, until
+	// one was overtaken, so that every storm has some.
 	pauses bool
 }
 
@@ -31,7 +31,7 @@ func (w *worker) chance(percent int) bool { return w.rng.IntN(100) < percent }
 func (w *worker) work(ctx context.Context) {
 	for ctx.Err() == nil {
 		w.section(ctx)
-		if !sleep(ctx, nil, w.upTo(0.05)) {
+		if !sleep(ctx, w.upTo(0.05)) {
 			return
 		}
 	}
@@ -42,12 +42,12 @@ func (w *worker) section(ctx context.Context) {
 	c := w.slot.client()
 	name := nameOf(w.rng.IntN(w.storm.plan.Names))
 	ttl := w.storm.plan.TTL
-	if w.chance(20) {
+	if w.chance(20) && !w.pauses {
 		ttl *= 2
 	}
 	opts := []locker.Option{locker.WithTTL(ttl)}
 	owner, depth := "", 1
-	if w.chance(20) {
+	if w.chance(20) && !w.pauses {
 		owner, depth = fmt.Sprintf("%s worker %d", c.label, w.id), 1+w.rng.IntN(3)
 		opts = append(opts, locker.WithReentry(owner))
 	}
@@ -61,13 +61,14 @@ func (w *worker) section(ctx context.Context) {
 			levels = append(levels, l)
 		}
 	}
-	if len(levels) == 1 && (w.pauses || w.chance(5)) && w.pause(ctx, c, first) {
-		w.pauses = false
-	} else {
+	if len(levels) > 1 || !w.pauses && !w.chance(5) || !w.pause(ctx, c, first) {
 		w.update(ctx, c, first)
 	}
 	w.rng.Shuffle(len(levels), func(i, j int) { levels[i], levels[j] = levels[j], levels[i] })
-	for _, l := range levels {
+	for i, l := range levels {
+		if i > 0 { // the others still hold
+			sleepUntil(ctx, c.gone, l.lock.Done(), w.upTo(0.03))
+		}
 		w.release(ctx, c, l)
 	}
 }
@@ -96,7 +97,7 @@ func (w *worker) claim(ctx context.Context, c client, name, owner string, opts [
 // update is what a hold is for: read, think, and write if the hold is still
 // there.
 func (w *worker) update(ctx context.Context, c client, h *held) {
-	d, _, _ := w.storm.rec.read(h)
+	d, _ := w.storm.rec.read(h)
 	think := w.upTo(0.02)
 	switch n := w.rng.IntN(100); {
 	case n < 2:
@@ -134,8 +135,7 @@ func (w *worker) pause(ctx context.Context, c client, h *held) bool {
 	if c.slot.client().label != c.label {
 		return false
 	}
-	d, _, later := s.rec.read(h)
-	// It goes on beyond the end of the storm: half of it would show nothing.
+	d, later := s.rec.read(h)
 	limit := 3*s.plan.TTL + h.TTL
 	err := s.rec.fault(history.Fault{Kind: history.Link, Client: c.label, Text: "paused, and its link cut"}, func() error {
 		if err := s.ground.Cut(c.Locker, BothWays); err != nil {
@@ -143,6 +143,7 @@ func (w *worker) pause(ctx context.Context, c client, h *held) bool {
 		}
 		timer := time.NewTimer(limit)
 		defer timer.Stop()
+		overtaken := true
 		for _, event := range []<-chan struct{}{h.lock.Done(), later} {
 			select {
 			case <-event:
@@ -151,7 +152,11 @@ func (w *worker) pause(ctx context.Context, c client, h *held) bool {
 			case <-timer.C:
 			case <-ctx.Done():
 			}
+			overtaken = false
 			break
+		}
+		if overtaken {
+			w.pauses = false
 		}
 		return s.ground.Heal(c.Locker)
 	})

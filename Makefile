@@ -23,12 +23,31 @@ WITH_SERVERS := $(GO) run ./cmd/servers --
 
 .PHONY: help
 help: ## list the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: compare
 compare: deps ## show what each backend guarantees: a matrix here, report.html and report.json
 	@cd testbed && mkdir -p ../bin && $(GO) build -o ../bin/compare ./cmd/compare
 	@exec bin/compare $(ARGS)
+
+.PHONY: compare-foreign
+compare-foreign: deps ## show the same of four other lock libraries, as their documentation uses them
+	@cd testbed && mkdir -p ../bin && $(GO) build -o ../bin/compare ./cmd/compare
+	@exec bin/compare -foreign -parallel 4 -out foreign-out $(ARGS)
+
+.PHONY: guarantees
+guarantees: ## write docs/guarantees.md from a run, and docs/broken-lockers.md
+	@$(MAKE) compare ARGS='-guarantees docs/guarantees.md $(ARGS)'
+	$(GO) test ./conformance/broken -run '^TestTable$$' -update
+
+.PHONY: foreign
+foreign: ## write docs/foreign.md from a run
+	@$(MAKE) compare-foreign ARGS='-guarantees docs/foreign.md $(ARGS)'
+
+.PHONY: faults
+faults: deps ## show what a fault of the server costs: pause, kill, partition, failover, lost data
+	@cd testbed && mkdir -p ../bin && $(GO) build -o ../bin/compare ./cmd/compare
+	@exec bin/compare -faults -out faults-out $(ARGS)
 
 .PHONY: test
 test: deps race ## test both modules with real servers and the race detector
@@ -94,4 +113,4 @@ deps: ## install a Redis where none can be had otherwise and we may
 
 .PHONY: clean
 clean: ## remove what the other commands wrote here
-	rm -rf bin compare-out compare-again .vuln.out
+	rm -rf bin compare-out compare-again faults-out foreign-out .vuln.out

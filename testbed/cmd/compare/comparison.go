@@ -34,6 +34,8 @@ func (c *comparison) run(ctx context.Context, args []string) (status int) {
 	case err != nil:
 		c.say("%v", err)
 		return exitUsage
+	case o.old != "":
+		return c.changes(o)
 	}
 	defer func() {
 		if err := c.stop(); err != nil {
@@ -53,6 +55,10 @@ func (c *comparison) run(ctx context.Context, args []string) (status int) {
 		return exitCannot
 	}
 	paths, err := write(o.out, rep)
+	if err == nil && o.guarantees != "" && ownOK(rep, foreign) { // else it would be a page to be mended
+		err = writeFile(o.guarantees, func(w io.Writer) error { return guarantees(w, rep, o.foreign) })
+		paths = append(paths, o.guarantees)
+	}
 	if err != nil {
 		c.say("%v", err)
 		return exitCannot
@@ -71,6 +77,28 @@ func (c *comparison) run(ctx context.Context, args []string) (status int) {
 		return exitCannot
 	}
 	if !ownOK(rep, foreign) {
+		return exitNotGreen
+	}
+	return exitOK
+}
+
+// changes compares two reports that were written before.
+func (c *comparison) changes(o options) int {
+	var reports []*conformance.Report
+	for _, path := range []string{o.old, o.new} {
+		r, err := read(path)
+		if err != nil {
+			c.say("%v", err)
+			return exitUsage
+		}
+		reports = append(reports, r)
+	}
+	worse, err := report.WriteChanges(c.stdout, report.Changes(reports[0], reports[1]))
+	switch {
+	case err != nil:
+		c.say("%v", err)
+		return exitCannot
+	case worse:
 		return exitNotGreen
 	}
 	return exitOK
@@ -199,6 +227,9 @@ func (c *comparison) verify(ctx context.Context, o options, found map[string]had
 	for _, col := range columns {
 		if !col.maker.Profile().Bubble {
 			waiting.Go(func() { verify(col) })
+			if o.faults {
+				waiting.Wait() // what each starts is enough for a machine
+			}
 		}
 	}
 	waiting.Wait()
@@ -212,13 +243,21 @@ func (c *comparison) verify(ctx context.Context, o options, found map[string]had
 	return rep, foreign, errors.Join(errs...)
 }
 
+// faultsAtOnce is how many checks that start servers run at a time.
+const faultsAtOnce = 4
+
 // verifyOptions are the flags in the words of the suite.
 func (o options) verifyOptions(key string, p *report.Progress) []conformance.VerifyOption {
 	total := false
 	opts := []conformance.VerifyOption{
 		conformance.WithSeed(o.seed),
+		conformance.WithSet(o.set()),
 		conformance.WithRepeat(func(id string, seed uint64) string {
-			return fmt.Sprintf("go -C testbed run ./cmd/compare -backends %s -run '^%s$' -seed %d -out ../compare-again", key, id, seed)
+			flags := ""
+			if o.faults {
+				flags = " -faults"
+			}
+			return fmt.Sprintf("go -C testbed run ./cmd/compare%s -backends %s -run '^%s$' -seed %d -out ../compare-again", flags, key, id, seed)
 		}),
 		conformance.WithProgress(func(e conformance.Progress) { // one call at a time
 			if !total {
@@ -232,8 +271,11 @@ func (o options) verifyOptions(key string, p *report.Progress) []conformance.Ver
 			}
 		}),
 	}
-	if o.parallel > 0 {
+	switch {
+	case o.parallel > 0:
 		opts = append(opts, conformance.WithParallel(o.parallel))
+	case o.faults:
+		opts = append(opts, conformance.WithParallel(faultsAtOnce))
 	}
 	if len(o.ids) > 0 {
 		opts = append(opts, conformance.Only(o.ids...))

@@ -76,7 +76,7 @@ func (f *fixture) written(t *testing.T) *conformance.Report {
 	if err != nil || !bytes.Contains(page, []byte("</html>")) {
 		t.Errorf("report.html: %v, %d bytes", err, len(page))
 	}
-	if entries, err := os.ReadDir(f.dir); err != nil || len(entries) != 2 {
+	if entries, err := os.ReadDir(f.dir); err != nil || len(entries) != 4 {
 		t.Errorf("besides the report there is something left: %v, %v", entries, err)
 	}
 	return r

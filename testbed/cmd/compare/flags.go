@@ -17,17 +17,24 @@ const usage = `Compare runs the conformance suite over several backends and show
 of them guarantees.
 
 Usage: compare [flags]
+       compare OLD.json NEW.json    what changed from one report to another
 
   -backends LIST   which to compare, separated by commas
                    (default %s)
   -foreign         compare other lock libraries instead, each as its documentation
                    uses it (%s);
                    what is not green in one of them does not change the status
+  -faults          run the checks that do things to servers (stop, kill, cut off,
+                   fill), on servers that are started for each of them
   -run REGEXP      only the checks whose ID matches, for instance '^X' or '^L1$'
   -seed N          repeat the choices of an earlier run (default: fresh ones)
   -parallel N      checks that run at once on each backend (default: as the suite
                    sees fit)
-  -out DIR         where report.json and report.html go (default ./compare-out)
+  -out DIR         where report.json, .html, .md and .xml (JUnit) go
+                   (default ./compare-out)
+  -guarantees FILE write the matrix of verdicts there too, as Markdown for version
+                   control, if all is green: without figures, which differ from
+                   run to run
   -v               a line for every check, and where each server comes from
 
 Servers are taken from LOCKER_TEST_ETCD and LOCKER_TEST_REDIS (host:port), or
@@ -37,7 +44,8 @@ CI=true, or where LOCKER_REQUIRE names it, that is a failure.
 
 NO_COLOR=1 turns colours off.
 
-Exit status: 0 all is green, 1 something is not, 2 wrong usage, 3 a server that
+Exit status: 0 all is green, 1 something is not (of two reports: the newer one is
+worse), 2 wrong usage, 3 a server that
 is required is missing or the report could not be written, 130 interrupted.
 `
 
@@ -49,6 +57,11 @@ type options struct {
 	parallel int
 	out      string
 	verbose  bool
+	faults   bool   // the fault set instead of the standard one
+	old, new string // reports to compare, instead of everything else
+
+	guarantees string // a file, or ""
+	foreign    bool
 }
 
 var errHelp = errors.New("help was asked for")
@@ -68,18 +81,22 @@ func parse(args []string, targets []target, w io.Writer) (options, error) {
 	fs.SetOutput(io.Discard)
 	backends := fs.String("backends", "", "")
 	foreign := fs.Bool("foreign", false, "")
+	faults := fs.Bool("faults", false, "")
 	run := fs.String("run", "", "")
 	seed := fs.Uint64("seed", 0, "")
 	parallel := fs.Int("parallel", 0, "")
 	out := fs.String("out", "compare-out", "")
+	guarantees := fs.String("guarantees", "", "")
 	verbose := fs.Bool("v", false, "")
 	err := fs.Parse(args)
 	if errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintf(w, usage, strings.Join(own, ","), strings.Join(others, ","))
 		return options{}, errHelp
 	}
-	o := options{seed: *seed, parallel: *parallel, out: *out, verbose: *verbose}
+	o := options{seed: *seed, parallel: *parallel, out: *out, verbose: *verbose, faults: *faults, guarantees: *guarantees, foreign: *foreign}
 	switch {
+	case *faults && *foreign:
+		err = errors.Join(err, errors.New("-faults is for our own backends: leave -foreign out"))
 	case *backends != "" && *foreign:
 		err = errors.Join(err, errors.New("-foreign chooses the backends: leave -backends out"))
 	case *backends != "":
@@ -90,6 +107,9 @@ func parse(args []string, targets []target, w io.Writer) (options, error) {
 	}
 	switch {
 	case err != nil:
+	case fs.NArg() == 2 && fs.NFlag() == 0:
+		o.old, o.new = fs.Arg(0), fs.Arg(1)
+		return o, nil
 	case fs.NArg() > 0:
 		err = fmt.Errorf("unexpected argument %q", fs.Arg(0))
 	case *parallel < 0:
@@ -98,7 +118,16 @@ func parse(args []string, targets []target, w io.Writer) (options, error) {
 		err = errors.New("-out must not be empty")
 	default:
 		if o.targets, err = choose(targets, keys, *backends); err == nil {
-			o.ids, err = matching(*run)
+			o.ids, err = matching(*run, o.set())
+		}
+		for i, t := range o.targets {
+			switch {
+			case !o.faults:
+			case t.faults == nil:
+				err = errors.Join(err, fmt.Errorf("-faults: %s has no servers of its own", t.key))
+			default:
+				o.targets[i] = t.underFault()
+			}
 		}
 	}
 	if err != nil {
@@ -125,7 +154,15 @@ func choose(targets []target, keys []string, list string) ([]target, error) {
 	return chosen, nil
 }
 
-func matching(expr string) ([]string, error) {
+// set is the set of checks that is run.
+func (o options) set() conformance.Set {
+	if o.faults {
+		return conformance.Faults
+	}
+	return conformance.Standard
+}
+
+func matching(expr string, set conformance.Set) ([]string, error) {
 	if expr == "" {
 		return nil, nil
 	}
@@ -134,7 +171,7 @@ func matching(expr string) ([]string, error) {
 		return nil, fmt.Errorf("-run: %w", err)
 	}
 	var ids, all []string
-	for _, c := range conformance.Checks() {
+	for _, c := range conformance.Checks(set) {
 		all = append(all, c.ID)
 		if re.MatchString(c.ID) {
 			ids = append(ids, c.ID)

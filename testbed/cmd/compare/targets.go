@@ -23,6 +23,16 @@ type target struct {
 	server  string // a key of the sources, or "" if it needs none
 	// maker makes rigs on the server. If the Maker is an io.Closer, it is closed.
 	maker func(*servers.Server) (conformance.Maker, error)
+	// faults makes rigs for the fault set, which bring their own servers; nil if
+	// there is none.
+	faults func() conformance.Maker
+}
+
+// underFault is the target for the fault set.
+func (t target) underFault() target {
+	t.server = ""
+	t.maker = func(*servers.Server) (conformance.Maker, error) { return t.faults(), nil }
+	return t
 }
 
 // A source gets a server, and tells log which.
@@ -36,11 +46,16 @@ func allTargets() []target {
 	etcd := func(mode etcdlock.Mode) func(*servers.Server) (conformance.Maker, error) {
 		return func(s *servers.Server) (conformance.Maker, error) { return rigs.Etcd(s, mode) }
 	}
+	etcdFaults := func(mode etcdlock.Mode) func() conformance.Maker {
+		return func() conformance.Maker { return rigs.EtcdFaults(mode) }
+	}
+	memory := func() conformance.Maker { return memrig.Maker(true) }
 	own := []target{
-		{key: "memory", maker: func(*servers.Server) (conformance.Maker, error) { return memrig.Maker(true), nil }},
-		{key: "etcd-session", server: servers.EtcdName, maker: etcd(etcdlock.Session)},
-		{key: "etcd-lease", server: servers.EtcdName, maker: etcd(etcdlock.Lease)},
-		{key: "redis", server: servers.RedisName, maker: func(s *servers.Server) (conformance.Maker, error) { return rigs.Redis(s) }},
+		{key: "memory", faults: memory, maker: func(*servers.Server) (conformance.Maker, error) { return memory(), nil }},
+		{key: "etcd-session", server: servers.EtcdName, maker: etcd(etcdlock.Session), faults: etcdFaults(etcdlock.Session)},
+		{key: "etcd-lease", server: servers.EtcdName, maker: etcd(etcdlock.Lease), faults: etcdFaults(etcdlock.Lease)},
+		{key: "redis", server: servers.RedisName, maker: func(s *servers.Server) (conformance.Maker, error) { return rigs.Redis(s) },
+			faults: func() conformance.Maker { return rigs.RedisFaults() }},
 	}
 	return append(own, foreignTargets()...)
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -10,7 +11,7 @@ import (
 	"github.com/lockerlib/locker/conformance/report"
 )
 
-// write puts the report into dir, in both forms, and returns where. A file is
+// write puts the report into dir, in every form, and returns where. A file is
 // complete or, after an error, what it was before.
 func write(dir string, r *conformance.Report) (paths []string, err error) {
 	if dir, err = filepath.Abs(dir); err != nil {
@@ -22,7 +23,12 @@ func write(dir string, r *conformance.Report) (paths []string, err error) {
 	for _, f := range []struct {
 		name   string
 		render func(io.Writer, *conformance.Report) error
-	}{{"report.json", report.Encode}, {"report.html", report.HTML}} {
+	}{
+		{"report.json", report.Encode},
+		{"report.html", report.HTML},
+		{"report.md", func(w io.Writer, r *conformance.Report) error { return report.Markdown(w, r, report.MarkdownOptions{}) }},
+		{"report.xml", report.JUnit},
+	} {
 		path := filepath.Join(dir, f.name)
 		if err := writeFile(path, func(w io.Writer) error { return f.render(w, r) }); err != nil {
 			return nil, err
@@ -45,4 +51,18 @@ func writeFile(path string, render func(io.Writer) error) error {
 		return errors.Join(err, os.Remove(f.Name()))
 	}
 	return nil
+}
+
+// read reads a report.
+func read(path string) (*conformance.Report, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }() // it was only read
+	r, err := report.Decode(f)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return r, nil
 }

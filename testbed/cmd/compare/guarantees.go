@@ -25,8 +25,9 @@ documentation shows, through the adapters of [testbed/foreign](../testbed/foreig
 which add nothing: what a library does not offer is declared there and shows as
 "refuses" or "gives way". The rules are those of this project's contract; a library
 that promises less is not wrong for it, and its cell says what its users can count
-on. This page is one run, by ` + "`make foreign`" + `; ` + "`make compare-foreign`" + ` runs it again,
-and each finding names the command that repeats it alone.
+on. ` + "`make foreign`" + ` writes this page, ` + "`make compare-foreign`" + ` runs the same without, and
+each finding names the command that repeats it alone. What depends on time depends
+on the machine too.
 
 `
 

@@ -61,8 +61,34 @@ func (h *History) levels() []belief {
 		all = append(all, b)
 	}
 	slices.SortStableFunc(all, func(a, b belief) int { return cmp.Compare(a.from, b.from) })
+	excuseTogether(all)
 	return all
 }
+
+// excuseTogether excuses every level of a hold of which one is excused: a level
+// that was entered after the removal, before its client was told, is gone with
+// the others.
+func excuseTogether(all []belief) {
+	first := make(map[tenureKey]Instant)
+	for _, b := range all {
+		if at, ok := first[b.key()]; b.excused != 0 && (!ok || b.excused < at) {
+			first[b.key()] = b.excused
+		}
+	}
+	for i, b := range all {
+		if at, ok := first[b.key()]; ok && b.Owner != "" {
+			all[i].excused, all[i].removed = max(at, b.from), true
+		}
+	}
+}
+
+// A tenureKey is what the levels of a re-entrant hold have in common.
+type tenureKey struct {
+	client, name, owner string
+	token               uint64
+}
+
+func (l *Hold) key() tenureKey { return tenureKey{l.Client, l.Name, l.Owner, l.Token} }
 
 // removals returns the evictions and breaks of each name.
 func (h *History) removals() map[string][]Fault {
@@ -89,14 +115,10 @@ func (h *History) escaped(l *Hold, removal Fault) bool {
 
 // tenures joins the levels of a re-entrant hold into one belief.
 func (h *History) tenures() []belief {
-	type key struct {
-		client, name, owner string
-		token               uint64
-	}
 	var all []belief
-	at := make(map[key]int)
+	at := make(map[tenureKey]int)
 	for _, b := range h.levels() {
-		k := key{b.Client, b.Name, b.Owner, b.Token}
+		k := b.key()
 		i, ok := at[k]
 		if b.Owner == "" || !ok || all[i].to < b.from {
 			at[k] = len(all)

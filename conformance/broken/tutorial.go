@@ -85,8 +85,11 @@ func (t *tutorial) TryAcquire(ctx context.Context, name string, opts ...locker.O
 	taken := false
 	if t.way.getThenPut {
 		err = t.ask(ctx, func(store map[string]entry, _ time.Time) { _, taken = store[name] })
-		if err != nil || taken {
-			return nil, errors.Join(err, heldIf(taken, name))
+		if err != nil { // then it may be carried out yet, and taken is not ours to read
+			return nil, err
+		}
+		if taken {
+			return nil, &locker.HeldError{Name: name}
 		}
 	}
 	var number uint64
@@ -99,21 +102,17 @@ func (t *tutorial) TryAcquire(ctx context.Context, name string, opts ...locker.O
 		number = t.server.tokens[name]
 		store[name] = entry{t.id, now.Add(r.TTL), number}
 	})
-	if err != nil || taken {
-		return nil, errors.Join(err, heldIf(taken, name))
+	if err != nil {
+		return nil, err
+	}
+	if taken {
+		return nil, &locker.HeldError{Name: name}
 	}
 	l := &tutorialLock{t: t, name: name, owner: r.Owner, token: number, ttl: r.TTL, done: make(chan struct{}), got: time.Now()}
 	if t.way.renews {
 		t.work.Go(l.renew)
 	}
 	return l, nil
-}
-
-func heldIf(taken bool, name string) error {
-	if !taken {
-		return nil
-	}
-	return &locker.HeldError{Name: name}
 }
 
 func (t *tutorial) Acquire(ctx context.Context, name string, opts ...locker.Option) (locker.Lock, error) {

@@ -187,8 +187,13 @@ func (b *backend) claimAnswered(c *claim, l *lease, q queueView, v view, value s
 		b.forget(c)
 		return driver.Answer{State: driver.Gone, Reason: b.reasonLocked(c)}, false, nil
 	case c.mod != 0:
-		// It was waiting and is gone: it queues up again, behind the others.
+		// It was waiting and is gone: it queues up again, behind the others. The
+		// watch may still be about to tell of those who were in front of it
+		// before, which says nothing about its new place.
 		c.create, c.mod = 0, 0
+		if cur := b.queues[c.name]; cur != nil {
+			cur.leave(c.id)
+		}
 		return driver.Answer{}, true, nil
 	case try:
 		delete(b.claims, c.id)

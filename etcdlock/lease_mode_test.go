@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/lockerlib/locker"
 	"github.com/lockerlib/locker/driver"
+	"go.etcd.io/etcd/api/v3/mvccpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -260,5 +262,46 @@ func TestOldLeaseIsRenewedBeforeAClaim(t *testing.T) {
 	}
 	if b.claims["a"].lease != b.claims["c"].lease {
 		t.Error("two leases for one TTL")
+	}
+}
+
+// A client that was cut off loses its place, and queues up again. What its watch
+// then tells of the place that it had must not be taken for the new one.
+func TestLateNewsOfAnEarlierPlace(t *testing.T) {
+	client := connect(t)
+	tb, p := open(t, prefix(t), Lease, client)
+	b := tb.(*backend)
+	must(t, b, claimOf("a", "n"), driver.Held)
+	must(t, b, claimOf("w", "n"), driver.Queued)
+
+	b.mu.Lock()
+	c, q := b.claims["w"], b.queues["n"]
+	front := b.claims["a"]
+	rev := c.create
+	b.mu.Unlock()
+	for deadline := time.Now().Add(10 * time.Second); ; {
+		b.mu.Lock()
+		known := q.waiters["w"] != nil && q.waiters["w"].known
+		b.mu.Unlock()
+		if known {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the place of the waiter is not known")
+		}
+		runtime.Gosched()
+	}
+	// The answer to its repeated claim: its key is gone.
+	if _, again, err := b.claimAnswered(c, c.lease, queueView{}, view{}, "", false, nil); !again || err != nil {
+		t.Fatalf("the claim is not made again: %v", err)
+	}
+	q.deleted([]*clientv3.Event{{
+		Type: clientv3.EventTypeDelete,
+		Kv:   &mvccpb.KeyValue{Key: []byte(front.key), ModRevision: rev + 1},
+	}})
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if _, pushed := p.find("granted", "w"); c.held || pushed {
+		t.Fatal("it was granted the name, though it stands behind others now")
 	}
 }

@@ -39,9 +39,11 @@ type queue struct {
 	idle    *time.Timer
 }
 
-// A waiter is a claim of this client that waits.
+// A waiter is a claim of this client that waits, in one place: when the claim
+// queues up again, with another create revision, it is another waiter.
 type waiter struct {
 	c      *claim
+	create int64
 	known  bool             // before and more are of this opening of the watch
 	before map[string]int64 // create revisions by key, of those in front
 	more   bool             // there are more in front than before holds
@@ -95,7 +97,7 @@ func (b *backend) enqueue(c *claim, read queueView, v view) (granted bool) {
 		q.idle.Stop()
 		q.idle = nil
 	}
-	w := &waiter{c: c}
+	w := &waiter{c: c, create: c.create}
 	q.waiters[c.id] = w
 	if read.q == q && read.current() {
 		return q.place(w, v.ahead)
@@ -110,7 +112,7 @@ func (q *queue) place(w *waiter, ahead []*mvccpb.KeyValue) (granted bool) {
 	w.known, w.more = true, len(ahead) == lookahead
 	w.before = make(map[string]int64, len(ahead))
 	for _, kv := range ahead {
-		if kv.CreateRevision >= w.c.create {
+		if kv.CreateRevision >= w.create {
 			w.more = false
 			break
 		}
@@ -125,6 +127,8 @@ func (q *queue) place(w *waiter, ahead []*mvccpb.KeyValue) (granted bool) {
 // to be. backend.mu is held.
 func (q *queue) advance(w *waiter) (granted bool) {
 	switch {
+	case w.c.create != w.create:
+		return false
 	case len(w.before) > 0:
 		return false
 	case w.more:
@@ -184,7 +188,7 @@ func (q *queue) opened() {
 
 // deleted takes what the watch delivers.
 func (q *queue) deleted(events []*clientv3.Event) {
-	var granted []*claim
+	var granted []*waiter
 	lost := make(map[*claim]int64)
 	q.b.mu.Lock()
 	for _, ev := range events {
@@ -198,7 +202,7 @@ func (q *queue) deleted(events []*clientv3.Event) {
 			if created, ok := w.before[key]; ok && at > created {
 				delete(w.before, key)
 				if w.known && q.advance(w) {
-					granted = append(granted, w.c)
+					granted = append(granted, w)
 				}
 			}
 		}
@@ -207,8 +211,8 @@ func (q *queue) deleted(events []*clientv3.Event) {
 		}
 	}
 	q.b.mu.Unlock()
-	for _, c := range granted {
-		q.b.granted(c)
+	for _, w := range granted {
+		q.b.granted(w)
 	}
 	for c, created := range lost {
 		q.b.wg.Go(func() { q.b.vanished(c, created) })
@@ -216,12 +220,11 @@ func (q *queue) deleted(events []*clientv3.Event) {
 }
 
 // granted pushes a grant.
-func (b *backend) granted(c *claim) {
+func (b *backend) granted(w *waiter) {
 	b.mu.Lock()
-	tenure := uint64(c.create)
 	b.watchNotices()
 	b.mu.Unlock()
-	b.sink.Granted(c.id, tenure)
+	b.sink.Granted(w.c.id, uint64(w.create))
 }
 
 // list reads, in the background, who is in front of the waiters of whom that is
@@ -267,7 +270,7 @@ func (q *queue) listOnce() (again bool) {
 	defer cancel()
 	resp, err := b.client.Txn(ctx).Then(ops...).Commit()
 
-	var granted []*claim
+	var granted []*waiter
 	lost := make(map[*claim]int64)
 	b.mu.Lock()
 	if err == nil && read.current() {
@@ -276,18 +279,18 @@ func (q *queue) listOnce() (again bool) {
 			own := resp.Responses[i+1].GetResponseRange().Kvs
 			switch {
 			case q.waiters[w.c.id] != w:
-			case len(own) == 0 || own[0].CreateRevision != w.c.create:
+			case len(own) == 0 || own[0].CreateRevision != w.create:
 				w.known = true
-				lost[w.c] = w.c.create
+				lost[w.c] = w.create
 			case q.place(w, ahead):
-				granted = append(granted, w.c)
+				granted = append(granted, w)
 			}
 		}
 	}
 	read.settle()
 	b.mu.Unlock()
-	for _, c := range granted {
-		b.granted(c)
+	for _, w := range granted {
+		b.granted(w)
 	}
 	for c, created := range lost {
 		b.vanished(c, created)

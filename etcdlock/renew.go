@@ -95,7 +95,7 @@ func (b *backend) renewLease(ctx context.Context, l *lease, claims []*claim) ([]
 		b.leaseLost(l)
 		return all(claims, driver.Answer{State: driver.Gone, Reason: locker.LostEvicted}), nil
 	}
-	answers := b.standing(claims)
+	answers := b.standing(l, claims)
 	select {
 	case <-checked:
 	case <-ctx.Done():
@@ -115,7 +115,8 @@ func (b *backend) renewLease(ctx context.Context, l *lease, claims []*claim) ([]
 }
 
 // standing answers from what is known here: the queue's watch tells of grants.
-func (b *backend) standing(claims []*claim) []driver.Answer {
+// Of a claim that has another lease by now the renewal of l says nothing.
+func (b *backend) standing(l *lease, claims []*claim) []driver.Answer {
 	answers := make([]driver.Answer, len(claims))
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -123,6 +124,8 @@ func (b *backend) standing(claims []*claim) []driver.Answer {
 		switch {
 		case b.claims[c.id] != c || c.undone:
 			answers[i] = driver.Answer{State: driver.Gone, Reason: locker.LostEvicted}
+		case c.lease != l || c.mod == 0:
+			answers[i] = driver.Answer{State: driver.Unknown, Err: errNotMoved}
 		case c.held:
 			answers[i] = driver.Answer{State: driver.Held, Tenure: uint64(c.create)}
 		default:

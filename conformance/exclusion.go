@@ -3,6 +3,7 @@ package conformance
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -111,6 +112,7 @@ func x3(t *trial) {
 	const n = 6
 	cs := t.clients(n)
 	rounds := t.rounds(20, 20)
+	void := 0
 	t.step("%d clients try a free name at once, %d rounds", n, rounds)
 	for round := range rounds {
 		won := make([]*hold, n)
@@ -132,11 +134,20 @@ func x3(t *trial) {
 				winners = append(winners, h)
 			}
 		}
-		if len(winners) != 1 {
+		// On a server that is overloaded a winner may have lost its hold since,
+		// and know it; then another may have won rightly.
+		live := slices.DeleteFunc(slices.Clone(winners), func(h *hold) bool { return errors.Is(h.Err(), locker.ErrLost) })
+		if len(live) == 1 && len(winners) > 1 {
+			t.step("round %d is void: a winner had lost its hold before all had tried", round+1)
+			void++
+		} else if len(winners) != 1 {
 			t.broken("exactly one of the tries wins", "in round %d, %d of %d won", round+1, len(winners), n)
 		}
-		winners[0].drop()
+		for _, h := range live {
+			h.drop()
+		}
 	}
+	t.need(void <= rounds/4, "a winner had lost its hold too soon in %d of %d rounds", void, rounds)
 	t.measured("%d rounds of %d", rounds, n)
 }
 

@@ -38,6 +38,9 @@ type Locker interface {
 	// *HeldError (is ErrHeld), and nothing was left on the server. ErrHeld is
 	// returned for no other reason: a server that does not answer is
 	// ErrUnavailable after ten seconds, or the error of ctx if that ends first.
+	// A claim that fails is not repeated: one reset of the connection is
+	// ErrUnavailable at once, and what the claim may have left is taken back.
+	// Try again, or call Acquire, which repeats it.
 	TryAcquire(ctx context.Context, name string, opts ...Option) (Lock, error)
 
 	// Close ends every live hold as lost (ErrLost and ErrClosed both match),

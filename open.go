@@ -187,6 +187,9 @@ func Open(ctx context.Context, rawURL string, opts ...OpenOption) (Locker, error
 	if len(known) == 0 {
 		list = "none; import a backend, for instance _ \"github.com/lockerlib/locker/memlock\""
 	}
+	if rawURL == "" {
+		return nil, invalidf("the URL is empty (known schemes: %s)", list)
+	}
 	if !hasScheme || !isScheme(scheme) {
 		// Whatever stands there may be a secret, so it is not repeated.
 		return nil, invalidf("the URL does not begin with a scheme and \"://\" (known schemes: %s)", list)

@@ -45,6 +45,12 @@ func Tenure(token uint64) uint64 { return token >> TokenShift }
 // server): the engine undoes and reports it. An error names the address and
 // what to do, and never contains a password. When ctx ends, return promptly
 // with any error; the engine reports the cause of the context itself.
+//
+// Time. Every ctx has a deadline, which the engine sets: a request needs no
+// timeout of its own. Leases are counted by the server's clock alone, read when
+// the request has its turn there, not when it came or its transaction began. A
+// lease that is computed from a client's time of day is wrong as soon as the
+// clocks differ, which no check on one machine can see.
 type Backend interface {
 	// Claim puts the claim c into the queue of c.Name, or finds it there.
 	//
@@ -52,21 +58,33 @@ type Backend interface {
 	// now, with the same tenure, and never makes a second one. Repeating it
 	// with another Owner, Metadata or TTL changes these and keeps the place.
 	// If c.Try and the name has any other claim, nothing is written and the
-	// state is Refused. A repeated Claim counts as a renewal.
+	// state is Refused, unless c holds the name already. A repeated Claim counts
+	// as a renewal: the engine takes the lease to last a full TTL from then on.
+	//
+	// A claim that the server has dropped since queues up anew, behind the
+	// others; or the state is Gone, and the engine comes with another ID. It is
+	// Gone too when the claim was undone, see Release.
 	Claim(ctx context.Context, c Claim) (Answer, error)
 
 	// Renew sets the lease of each claim to its full TTL from now, and answers
-	// for each, in the order of claims, where it stands. It extends only the
-	// claim with that ID, never brings one back, and never shortens. A state of
-	// Unknown says that this one could not be asked, an error that none could.
+	// for each, in the order of claims, where it stands: one that is missing is
+	// Gone, and no error. It extends only the claim with that ID, never brings
+	// one back, also not one that ran out and was not cleared away yet, and never
+	// shortens. A state of Unknown says that this one could not be asked, an
+	// error that none could.
 	Renew(ctx context.Context, claims []Ref) ([]Answer, error)
 
 	// Release removes one claim, holding or waiting. found is false if the
-	// server did not have it any more. It never touches another claim.
+	// server did not have it any more, its lease having run out or otherwise:
+	// then the caller is told that the hold was lost. It never touches another
+	// claim.
 	//
 	// If r.Uncertain, a Claim of this ID may still be on its way. Then Release
 	// must see to it that this Claim comes to nothing even when the server
-	// carries it out after Release was answered.
+	// carries it out after Release was answered. A server that remembers the ID
+	// for that does so for as long as a request can be under way, and at least
+	// for r.TTL: nobody renews what slips through later, but it is in the way of
+	// others until it runs out.
 	Release(ctx context.Context, r Release) (found bool, err error)
 
 	// Close gives back what the backend took for itself: connections, leases,
@@ -75,7 +93,9 @@ type Backend interface {
 	Close(ctx context.Context) error
 }
 
-// A Claim is a request for a name.
+// A Claim is a request for a name. Name, Owner and Metadata are any UTF-8 within
+// the limits of package locker, control characters and NUL included; Client is
+// any string. Two names are the same only if their bytes are.
 type Claim struct {
 	// ID is unique in the world. It consists of ASCII letters, digits and '-',
 	// at most 48 of them.
@@ -88,7 +108,7 @@ type Claim struct {
 	Try      bool          // do not queue
 }
 
-// A Ref names a claim that the server has confirmed.
+// A Ref names a claim: to Renew one that the server has confirmed.
 type Ref struct {
 	ID     string
 	Name   string
@@ -134,17 +154,20 @@ type Answer struct {
 
 	// Recheck asks the engine to repeat Claim after this time if nothing was
 	// pushed before (Queued only). 0: push and renewal are enough, or, if the
-	// backend does not push, the engine polls at its own pace.
+	// backend does not push, the engine polls at its own pace: every eighth of
+	// the TTL, at most 250 ms, and some jitter.
 	Recheck time.Duration
 
 	// Holder and Waiters tell who is in the way, as far as the answer knows
-	// (Claim: Queued and Refused). A backend that pushes must give Holder.Token
+	// (Claim: Queued and Refused). Holder.Token is Token(tenure). Waiters does not
+	// count the claim that is asked about. A backend that pushes must give Holder.Token
 	// with Queued: the engine believes a push only if its tenure is greater, for
 	// it may have been on its way since before the claim was queued anew.
 	Holder  locker.Holder
 	Waiters int
 
-	// Reason and Err tell why a claim is Gone, as far as it is known.
+	// Reason and Err tell why a claim is Gone, as far as it is known. If Reason
+	// is 0, the hold is reported as evicted.
 	Reason locker.LostReason
 	Err    error
 }
@@ -183,7 +206,9 @@ type Lister interface {
 
 // A Breaker is a Backend that can remove the claim that holds name if it has
 // this tenure; else it returns locker.ErrNotHeld. It tells the former holder
-// with the reason locker.LostBroken, as soon as it can.
+// with the reason locker.LostBroken, as soon as it can: without a push by the
+// answer to the next Renew, for which the server remembers it until the lease
+// would have run out. A server that forgets it leaves the reason 0.
 type Breaker interface {
 	Break(ctx context.Context, name string, tenure uint64) error
 }

@@ -31,8 +31,8 @@
 //
 // Clocks of client and server run at the same rate, give or take 1 %. The
 // server has the lease fixes of etcd #16822 and #20590. TTLs are up to 300 s:
-// above, a leader change can shorten a lease to its last checkpoint. Against a pause of the whole virtual machine only a
-// guard or a fencing token protects.
+// above, a leader change can shorten a lease to its last checkpoint. Against a
+// pause of the whole virtual machine only a guard or a fencing token protects.
 //
 // # What etcd does with time
 //

@@ -29,6 +29,12 @@ func (l *Locker) EtcdPrefix() string { return l.prefix }
 // New returns a Locker that uses client and does not close it. It asks the
 // server nothing. Every error is ErrInvalid. The result is a *Locker.
 //
+// A connection that goes dead without a sign is found in about a second on a
+// client that locker.Open made. On a client that was passed in, it is found when
+// that client's own DialKeepAliveTime and DialKeepAliveTimeout say so, which
+// gRPC bounds from below by 10 s: a hold with a shorter lease is told by its
+// deadline.
+//
 // Leases and watches use client.Lease's connection and client.Watcher. A client
 // wrapped with etcd's namespace package works; one without a connection of its
 // own (clientv3.NewCtxClient) is ErrInvalid.
@@ -47,7 +53,7 @@ func New(client *clientv3.Client, opts ...locker.OpenOption) (locker.Locker, err
 	if err != nil {
 		return nil, err
 	}
-	return newLocker(cfg, client, s, false)
+	return newLocker(cfg, client, s, nil)
 }
 
 // settings are the options of this package, checked.
@@ -77,7 +83,10 @@ func takeSettings(cfg *locker.Config) (settings, error) {
 	return s, cfg.Unused()
 }
 
-func newLocker(cfg locker.Config, client *clientv3.Client, s settings, owned bool) (locker.Locker, error) {
+// newLocker makes a Locker. dead watches the connections of a client of our own;
+// it is nil for that of a caller.
+func newLocker(cfg locker.Config, client *clientv3.Client, s settings, dead *deadwatch) (locker.Locker, error) {
+	owned := dead != nil
 	var b driver.Backend
 	if s.mode == Session {
 		b = newSessionBackend(client, s.keys, s.clock, cfg.Logger, owned)
@@ -85,7 +94,12 @@ func newLocker(cfg locker.Config, client *clientv3.Client, s settings, owned boo
 		b = newBackend(client, s.keys, s.clock, cfg.Logger, owned)
 	}
 	l := &Locker{Locker: driver.New(cfg, b, s.clock), client: client, prefix: s.keys.prefix}
-	l.OnClose(l.closeStore)
+	l.OnClose(func(ctx context.Context) {
+		l.closeStore(ctx)
+		if owned {
+			dead.close()
+		}
+	})
 	return l, nil
 }
 

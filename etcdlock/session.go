@@ -214,7 +214,26 @@ func (b *sessionBackend) repeated(ctx context.Context, c *sessionClaim) (driver.
 	case <-ctx.Done():
 		return driver.Answer{}, context.Cause(ctx)
 	}
+	if b.failed(c) {
+		// A Mutex is locked once: it would answer with that error for ever. The
+		// server may have its key, or get it yet, so its lease goes with it; the
+		// engine joins anew.
+		b.lost(c, locker.LostEvicted, nil)
+		return driver.Answer{State: driver.Gone, Reason: locker.LostEvicted}, nil
+	}
 	return b.waiting(c)
+}
+
+// failed reports whether the Mutex of a claim has ended without the lock.
+func (b *sessionBackend) failed(c *sessionClaim) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	select {
+	case <-c.done:
+		return c.err != nil
+	default:
+		return false
+	}
 }
 
 // drop forgets a claim.

@@ -7,12 +7,17 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/lockerlib/locker"
 	"github.com/lockerlib/locker/driver"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
 )
 
 func init() {
@@ -186,30 +191,63 @@ func openURL(ctx context.Context, raw string, opts ...locker.OpenOption) (locker
 	}
 	ctx, cancel := context.WithTimeout(ctx, min(maxOpenTime, 2*a.dialTimeout))
 	defer cancel()
-	client, err := a.connect(ctx)
+	// Nobody nudges before there is a client.
+	var client atomic.Pointer[clientv3.Client]
+	dead := newDeadwatch(
+		func(ctx context.Context) error { return a.answers(ctx, s.keys) },
+		func(ctx context.Context) { nudge(ctx, client.Load(), s.keys) },
+	)
+	c, err := a.connect(ctx, dead)
 	if err != nil {
+		dead.close()
 		return nil, err
 	}
-	// A read under the prefix asks for a leader, the password and permission.
-	if _, err := client.Get(ctx, s.keys.names(), clientv3.WithRange(rangeEnd(s.keys.names())), clientv3.WithLimit(1), clientv3.WithKeysOnly()); err != nil {
-		err = a.failed(ctx, client, err)
-		_ = closeClient(client) // err says more
+	client.Store(c)
+	if err := ask(ctx, c, s.keys); err != nil {
+		err = a.failed(ctx, c, err)
+		dead.close()
+		_ = closeClient(c) // err says more
 		return nil, err
 	}
-	return newLocker(cfg, client, s, true)
+	return newLocker(cfg, c, s, dead)
 }
 
-// connect makes a client. It asks the server for a token if there is a
-// password.
-func (a *address) connect(ctx context.Context) (*clientv3.Client, error) {
-	if err := a.reach(ctx); err != nil {
-		return nil, err
+// ask reads under the prefix: that needs a leader, the password and permission.
+func ask(ctx context.Context, client *clientv3.Client, keys keyspace) error {
+	_, err := client.Get(ctx, keys.names(), clientv3.WithRange(rangeEnd(keys.names())), clientv3.WithLimit(1), clientv3.WithKeysOnly())
+	return err
+}
+
+// nudge asks each connection of client for what a member knows by itself. The
+// balancer goes round, and others are asking too: twice round reaches all.
+func nudge(ctx context.Context, client *clientv3.Client, keys keyspace) {
+	if client == nil {
+		return
 	}
-	// The client lives on when ctx has ended, but must not outlive it here.
-	life, end := context.WithCancel(context.WithoutCancel(ctx))
-	stop := context.AfterFunc(ctx, end)
-	client, err := clientv3.New(clientv3.Config{
-		Context:              life,
+	var all sync.WaitGroup
+	for range 2 * len(client.Endpoints()) {
+		all.Go(func() {
+			_, _ = client.Get(ctx, keys.names(), clientv3.WithSerializable(), clientv3.WithCountOnly()) // whatever it says, it says something
+		})
+	}
+	all.Wait()
+}
+
+// answers asks over connections of its own.
+func (a *address) answers(ctx context.Context, keys keyspace) error {
+	client, err := clientv3.New(a.config(ctx))
+	if err != nil {
+		return err
+	}
+	err = ask(ctx, client, keys)
+	_ = closeClient(client) // it was asked, that is all it was for
+	return err
+}
+
+// config is that of a client which lives as long as ctx.
+func (a *address) config(ctx context.Context) clientv3.Config {
+	return clientv3.Config{
+		Context:              ctx,
 		Endpoints:            a.urls(),
 		DialTimeout:          a.dialTimeout,
 		DialKeepAliveTime:    10 * time.Second,
@@ -218,7 +256,25 @@ func (a *address) connect(ctx context.Context) (*clientv3.Client, error) {
 		Username:             a.username,
 		Password:             a.password,
 		Logger:               zap.NewNop(),
-	})
+	}
+}
+
+// connect makes a client whose connections dead watches. It asks the server for
+// a token if there is a password.
+func (a *address) connect(ctx context.Context, dead *deadwatch) (*clientv3.Client, error) {
+	if err := a.reach(ctx); err != nil {
+		return nil, err
+	}
+	// The client lives on when ctx has ended, but must not outlive it here.
+	life, end := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, end)
+	config := a.config(life)
+	secure := insecure.NewCredentials()
+	if a.tls != nil {
+		secure = credentials.NewTLS(a.tls.Clone())
+	}
+	config.DialOptions = []grpc.DialOption{grpc.WithTransportCredentials(watchedCredentials{secure, dead})}
+	client, err := clientv3.New(config)
 	if !stop() && err == nil {
 		_ = closeClient(client) // err says more
 		err = context.Cause(ctx)

@@ -36,6 +36,7 @@ type backend struct {
 	server   server
 	prefix   string
 	sender   *sender
+	standby  *standby
 	listener *listener
 	closing  func() error // closes a client of our own; nil if it is the caller's
 
@@ -55,11 +56,12 @@ var (
 // newBackend makes one client. It sends nothing.
 func newBackend(client redis.UniversalClient, s server, prefix string, log *slog.Logger) *backend {
 	b := &backend{
-		client: client,
-		server: s,
-		prefix: prefix,
-		sender: newSender(client),
-		claims: make(map[string]struct{}),
+		client:  client,
+		server:  s,
+		prefix:  prefix,
+		sender:  newSender(client),
+		standby: newStandby(client),
+		claims:  make(map[string]struct{}),
 	}
 	b.listener = &listener{
 		client:  client,

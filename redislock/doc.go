@@ -51,5 +51,8 @@
 // waits or holds for longer than a third of the TTL.
 //
 // An uncontended Acquire and Release are one EVALSHA each. All holds and
-// waiting claims of a Locker are renewed by one EVALSHA per 1,024 and tick.
+// waiting claims of a Locker are renewed by one EVALSHA per 1,024 and tick. Once
+// something is renewed, up to three connections of the pool (a quarter of it at
+// most) stand by, so that a renewal whose predecessor is not answered yet need
+// not wait for one to be made.
 package redislock

@@ -44,7 +44,7 @@ func probe(parent context.Context, client redis.UniversalClient, s server, prefi
 	check.bySource()
 	p := newSender(client)
 	defer close(p.quit)
-	err := p.alone(ctx, check)
+	err := p.alone(ctx, check, nil)
 	if err == nil {
 		return nil
 	}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/lockerlib/locker"
 	"github.com/lockerlib/locker/driver"
+	"github.com/redis/go-redis/v9"
 )
 
 // renewChunk is how many claims one call renews: about two milliseconds of the
@@ -43,7 +44,14 @@ func (b *backend) renewChunk(ctx context.Context, claims []driver.Ref, answers [
 		args = append(args, c.ID, grant(c.TTL).Milliseconds())
 	}
 	call := renewScript.call(holds, args...)
-	if err := b.sender.alone(ctx, call); err != nil {
+	b.sender.work(b.standby.fill)
+	var via redis.UniversalClient
+	if b.closing != nil {
+		// Close ends what waits on a client of our own. On that of a caller it
+		// would have to wait for it.
+		via = b.standby.forRenewal(claims[0].TTL)
+	}
+	if err := b.sender.alone(ctx, call, via); err != nil {
 		return b.fault(ctx, err)
 	}
 	all := newReply(call.Val())

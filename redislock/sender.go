@@ -66,6 +66,7 @@ func (s *sender) work(f func()) {
 type request struct {
 	call *call
 	done chan struct{}
+	via  redis.UniversalClient // nil: that of the sender
 }
 
 // do runs c and returns when it was answered, or when ctx ends. In the latter
@@ -90,9 +91,10 @@ func (s *sender) do(ctx context.Context, c *call) error {
 	}
 }
 
-// alone runs c at once and by itself: a renewal must not wait for others.
-func (s *sender) alone(ctx context.Context, c *call) error {
-	r := &request{call: c, done: make(chan struct{})}
+// alone runs c at once and by itself: a renewal must not wait for others. via is
+// the client to use, if it is another one.
+func (s *sender) alone(ctx context.Context, c *call, via redis.UniversalClient) error {
+	r := &request{call: c, done: make(chan struct{}), via: via}
 	s.work(func() { s.send([]*request{r}) })
 	select {
 	case <-r.done:
@@ -192,7 +194,11 @@ func (s *sender) send(batch []*request) {
 func (s *sender) exec(batch []*request) {
 	ctx := context.Background()
 	if len(batch) == 1 {
-		_ = s.client.Process(ctx, batch[0].call)
+		client := s.client
+		if via := batch[0].via; via != nil {
+			client = via
+		}
+		_ = client.Process(ctx, batch[0].call)
 		return
 	}
 	pipe := s.client.Pipeline()

@@ -44,10 +44,11 @@ func (c *Client) Delay(dir Direction, d time.Duration) {
 	c.link.halves(dir, func(h *half) { h.delay = max(0, d) })
 }
 
-// Heal ends Cut and Delay. What was cut off does not arrive any more; what was
-// delayed still arrives when it is due.
+// Heal ends Cut, Delay and Stall. What was cut off does not arrive any more;
+// what was delayed still arrives when it is due.
 func (c *Client) Heal() {
 	c.link.halves(Both, func(h *half) { h.cut, h.delay = false, 0 })
+	c.link.readOn()
 }
 
 // DropReplies lets the server carry out the next n requests, and loses their

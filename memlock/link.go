@@ -37,6 +37,7 @@ type link struct {
 	lose     int   // how many of the next requests lose their answer
 	lost     int64 // how many have
 	cause    error // why gone is closed
+	conn     connection
 	sink     driver.Sink
 	outbox   []parcel
 	flushing bool // a goroutine is in flush
@@ -92,7 +93,8 @@ func (l *link) carry(ctx context.Context, apply func(travelled time.Duration)) e
 		l.lost++
 		l.settle()
 	}
-	sent := l.up
+	sent, broken := l.up, l.conn.broken
+	l.miss()
 	l.mu.Unlock()
 	l.server.requests.Add(1)
 
@@ -105,6 +107,8 @@ func (l *link) carry(ctx context.Context, apply func(travelled time.Duration)) e
 		return err
 	case <-ctx.Done():
 		return unanswered(ctx)
+	case <-broken:
+		return errBroken
 	case <-l.gone:
 		return l.ended()
 	}
@@ -113,7 +117,7 @@ func (l *link) carry(ctx context.Context, apply func(travelled time.Duration)) e
 // arrive is the server's side of carry.
 func (l *link) arrive(sent half, reset bool, apply func(time.Duration), answer chan<- error) {
 	l.mu.Lock()
-	lost := l.cause != nil || l.up.cuts != sent.cuts
+	lost := l.cause != nil || l.up.cuts != sent.cuts || l.conn.dead
 	l.mu.Unlock()
 	if lost {
 		return
@@ -131,12 +135,7 @@ func (l *link) arrive(sent half, reset bool, apply func(time.Duration), answer c
 		result = errReset
 	}
 	after(back.delay, func() {
-		l.mu.Lock()
-		lost := l.down.cuts != back.cuts
-		l.mu.Unlock()
-		if !lost {
-			answer <- result
-		}
+		l.deliver(back, func() { answer <- result })
 	})
 }
 
@@ -152,7 +151,7 @@ func after(d time.Duration, f func()) {
 
 // settle is called with mu held whenever a fault begins or ends.
 func (l *link) settle() {
-	l.disturbed.Store(l.cause != nil || l.lose > 0 || l.up.disturbed() || l.down.disturbed())
+	l.disturbed.Store(l.cause != nil || l.lose > 0 || l.conn.disturbed() || l.up.disturbed() || l.down.disturbed())
 }
 
 func (h half) disturbed() bool { return h.cut || h.delay > 0 }

@@ -31,6 +31,10 @@ func (l *link) post(p push) (flush bool) {
 	if l.cause != nil || l.down.cut || l.sink == nil {
 		return false
 	}
+	if l.conn.dead {
+		l.conn.missed++
+		return false
+	}
 	out := parcel{push: p, cuts: l.down.cuts}
 	if d := l.down.delay; d > 0 {
 		out.due = time.Now().Add(d)
@@ -50,7 +54,7 @@ func (l *link) flush() {
 		return // that goroutine looks again before it leaves
 	}
 	l.flushing = true
-	for len(l.outbox) > 0 && l.cause == nil {
+	for len(l.outbox) > 0 && l.cause == nil && !l.conn.stalled {
 		p := l.outbox[0]
 		if !p.due.IsZero() && time.Now().Before(p.due) {
 			break // its timer comes; what is behind it does not overtake

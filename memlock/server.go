@@ -133,6 +133,7 @@ func (s *Server) mint() uint64 { return s.tenures.Add(1) }
 // dial connects one more client.
 func (s *Server) dial(identity string) *backend {
 	l := &link{server: s, identity: identity, gone: make(chan struct{})}
+	l.conn.broken = make(chan struct{})
 	s.clients.mu.Lock()
 	defer s.clients.mu.Unlock()
 	s.clients.open[l] = struct{}{}

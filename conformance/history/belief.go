@@ -82,6 +82,18 @@ func excuseTogether(all []belief) {
 	}
 }
 
+// Removals says from when on each hold, by its ID, may have been gone because
+// it was removed on the server from outside, which its client could not know.
+func Removals(h *History) map[int]Instant {
+	gone := make(map[int]Instant)
+	for _, b := range h.levels() {
+		if b.excused != 0 {
+			gone[b.ID] = b.excused
+		}
+	}
+	return gone
+}
+
 // A tenureKey is what the levels of a re-entrant hold have in common.
 type tenureKey struct {
 	client, name, owner string

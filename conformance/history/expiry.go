@@ -65,8 +65,8 @@ func (f *Finding) endsEarly(b belief, later []belief, looks []Sighting) bool {
 			continue // a grant that was removed on its way says nothing
 		}
 		f.Outcome = Illegal
-		f.Seen = fmt.Sprintf("%s got %q with token %d at %s, %s before that deadline.\n%s",
-			who(*next.Hold), b.Name, next.Token, clock(next.from), span(b.Deadline-next.from), b.tell())
+		f.Seen = fmt.Sprintf("%s got %q with token %d at %s, %s before the deadline of %s.\n%s",
+			who(*next.Hold), b.Name, next.Token, clock(next.from), span(b.Deadline-next.from), b.Client, b.tell())
 		return true
 	}
 	i := slices.IndexFunc(looks, func(s Sighting) bool {
@@ -74,7 +74,7 @@ func (f *Finding) endsEarly(b belief, later []belief, looks []Sighting) bool {
 	})
 	if i >= 0 {
 		f.Outcome = Illegal
-		f.Seen = fmt.Sprintf("%s before that deadline the server said of %q %s.\n%s", span(b.Deadline-looks[i].To), b.Name, looks[i].says(), b.tell())
+		f.Seen = fmt.Sprintf("%s before the deadline of %s the server said of %q %s.\n%s", span(b.Deadline-looks[i].To), b.Client, b.Name, looks[i].says(), b.tell())
 		return true
 	}
 	if b.Gone == 0 && b.Lost != "" && b.Done < b.Deadline-early {

@@ -13,6 +13,10 @@ import (
 // control must have lost one: otherwise nobody tried, and nothing was shown.
 func CheckFencing(h *History) Finding {
 	f := Finding{Property: Fencing, Judge: "register"}
+	if !slices.ContainsFunc(h.Holds, func(l Hold) bool { return l.Token != 0 }) {
+		f.Outcome, f.Seen = Unknown, "no hold has a token"
+		return f
+	}
 	if f.tokensFall(h) {
 		return f
 	}

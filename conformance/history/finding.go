@@ -2,6 +2,8 @@ package history
 
 import (
 	"fmt"
+	"iter"
+	"slices"
 	"strings"
 	"time"
 )
@@ -73,12 +75,23 @@ func (f Finding) String() string {
 }
 
 // Judge asks every judge. The time limit is that of each model of porcupine.
-func Judge(h *History, limit time.Duration) []Finding {
-	list := []Finding{CheckOverlaps(h), CheckOwnership(h), CheckExpiry(h), CheckFencing(h)}
-	for _, m := range Models() {
-		list = append(list, CheckModel(h, m, limit))
+func Judge(h *History, limit time.Duration) []Finding { return slices.Collect(Judges(h, limit)) }
+
+// Judges is Judge, with each finding as soon as it is there: the models may take
+// long.
+func Judges(h *History, limit time.Duration) iter.Seq[Finding] {
+	return func(yield func(Finding) bool) {
+		for _, check := range []func(*History) Finding{CheckOverlaps, CheckOwnership, CheckExpiry, CheckFencing} {
+			if !yield(check(h)) {
+				return
+			}
+		}
+		for _, m := range Models() {
+			if !yield(CheckModel(h, m, limit)) {
+				return
+			}
+		}
 	}
-	return list
 }
 
 // Sum is the one finding on a property: an Illegal one if there is any, the

@@ -42,7 +42,13 @@ func who(l Hold) string {
 // tell says what the client of a hold knew.
 func (l Hold) tell() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s got it at %s with token %d, certain until %s", who(l), clock(l.Got), l.Token, clock(l.Deadline))
+	fmt.Fprintf(&b, "%s got it at %s", who(l), clock(l.Got))
+	if l.Token != 0 { // else the library has none
+		fmt.Fprintf(&b, " with token %d", l.Token)
+	}
+	if l.Deadline != 0 {
+		fmt.Fprintf(&b, ", certain until %s", clock(l.Deadline))
+	}
 	switch {
 	case l.Gone != 0 && (l.Release == 0 || l.Gone < l.Release):
 		if l.Closed {

@@ -21,7 +21,7 @@ func CheckOwnership(h *History) Finding {
 		}
 	}
 	if held == 0 {
-		f.Outcome, f.Seen = Unknown, "nobody could see who held a name on the server"
+		f.Outcome, f.Seen = Unknown, "nobody could see who held a name on the server; Lockers that are a locker.Inspector would show it"
 		return f
 	}
 	owners := 0

@@ -138,13 +138,16 @@ func (t *trial) raceWindow() time.Duration {
 
 func c4(t *trial) {
 	a, b := t.pair()
-	ctx, cancel := context.WithTimeout(t.ctx, t.ttl())
+	ctx, cancel := context.WithTimeout(t.ctx, 4*t.ttl())
+	defer cancel()
 	o := a.acquire(ctx, "c4")
-	cancel()
 	if o.err != nil {
 		t.broken("a free name is acquired", "A got %v", o.err)
 	}
-	t.step("the context of A's Acquire is cancelled, and A holds for two and a half TTLs")
+	// Every other check cancels that context at once. Here renewal has begun.
+	t.sleep(t.ttl() / 2)
+	cancel()
+	t.step("half a TTL later the context of A's Acquire is cancelled, and A holds for two and a half TTLs")
 	for range 10 {
 		t.sleep(t.ttl() / 4)
 		o.hold.held("after the context of its Acquire was cancelled")
@@ -176,8 +179,11 @@ func c6(t *trial) {
 		ctx, cancel := context.WithTimeoutCause(t.ctx, t.ttl()/10, errWhy)
 		o := call(ctx, "c6")
 		cancel()
-		if o.hold != nil {
+		switch {
+		case o.hold != nil && o.took < t.ttl()/2:
 			t.notShown("the link is not slow: %s answered within %s", what, short(o.took))
+		case o.hold != nil:
+			t.broken("a call returns promptly when its context ends", "%s was granted after %s, with a deadline of %s", what, short(o.took), short(t.ttl()/10))
 		}
 		t.endedBy(o.err, context.DeadlineExceeded, what)
 		if limit := t.ttl()/10 + t.prompt(); o.took > limit {

@@ -13,8 +13,9 @@ import (
 // does on the timeline, and turns calls that hang into findings.
 type client struct {
 	locker.Locker
-	t     *trial
-	label string
+	t      *trial
+	label  string
+	healed time.Time // when heal last ended a fault of its link; guarded by the trial's mu
 }
 
 // A hold is a lock that a client got.
@@ -38,11 +39,16 @@ func (t *trial) open(label string, opts ...locker.OpenOption) *client {
 // pair opens the two clients that most checks need.
 func (t *trial) pair() (a, b *client) { return t.open("A"), t.open("B") }
 
-// clients opens n clients.
+// clients opens n clients. A few are called by letters, as in what the checks
+// say of them; a crowd is numbered.
 func (t *trial) clients(n int) []*client {
 	list := make([]*client, n)
 	for i := range list {
-		list[i] = t.open(fmt.Sprintf("C%d", i+1))
+		label := fmt.Sprintf("C%d", i+1)
+		if n <= 3 {
+			label = string(rune('A' + i))
+		}
+		list[i] = t.open(label)
 	}
 	return list
 }
@@ -286,13 +292,18 @@ func (h *hold) lost(d time.Duration, expected string) *locker.LostError {
 	if !errors.Is(err, locker.ErrLost) || !errors.As(err, &lost) {
 		t.broken(expected, "Done closed, and Err was %v, which is no *LostError", err)
 	}
-	// The check may look long after the client was told.
+	h.drawLoss(lost)
+	return lost
+}
+
+// drawLoss puts a loss on the timeline. The check may look long after the client
+// was told.
+func (h *hold) drawLoss(lost *locker.LostError) {
 	at := time.Now()
 	if lost.At.After(h.got) && lost.At.Before(at) {
 		at = lost.At
 	}
-	t.eventAt(at, h.c.label, "lost", h.Name(), h.Token(), lost.Reason.String())
-	return lost
+	h.c.t.eventAt(at, h.c.label, "lost", h.Name(), h.Token(), lost.Reason.String())
 }
 
 // refused asserts that a try at a held name fails as it should, and that the

@@ -13,6 +13,13 @@
 // a client, seeing what is on the server) is a small optional interface, and a
 // check whose power is missing is "not shown", never passed.
 //
+// The lock need not be built on package driver. An adapter that implements
+// locker.Locker and locker.Lock is enough: locker.Config.Resolve reads the options
+// and refuses invalid ones, and one that the lock cannot honour is
+// errors.ErrUnsupported. What the lock does not have is declared, see [Offer]; what
+// it keeps only mostly, or is known to break, is declared check by check, see
+// [Profile]. All the rest is demanded.
+//
 // Clients of a backend whose server lives in the process run in a
 // testing/synctest bubble (Profile.Bubble): the checks take no real time, and a
 // goroutine that is left behind fails its check.

@@ -41,6 +41,9 @@ func (t *trial) loseAnswer(c *client, when string) (proved func()) {
 
 // heal ends cut and delay.
 func (t *trial) heal(c *client) {
+	t.mu.Lock()
+	c.healed = time.Now()
+	t.mu.Unlock()
 	t.power("heal a link", t.rig.(Linker).Heal(c.Locker))
 	t.event(c.label, "heal", "", 0, "link healed")
 	t.step("the link of %s is healed", c.label)
@@ -68,23 +71,51 @@ func (t *trial) canary(c *client, what string) (proved func()) {
 
 // silent is canary for a fault that is not only that of c.
 func (t *trial) silent(c *client, fault string) (proved func()) {
+	return t.prove(fault, func() bool { return t.gets(c, "canary") })
+}
+
+// apart is silent for a fault that parts alone from other. That alone is granted
+// something does not disprove it, and is a finding, if other is granted the same:
+// neither knows of the other then.
+func (t *trial) apart(alone, other *client, fault string) (proved func()) {
+	return t.prove(fault, func() bool { return t.gets(alone, "canary") && !t.gets(other, "canary") })
+}
+
+// gets reports whether c is granted a name at once.
+func (t *trial) gets(c *client, name string) bool {
 	ctx, cancel := context.WithTimeout(t.ctx, t.prompt())
+	defer cancel()
+	var (
+		got         bool
+		asked, told time.Time
+	)
+	call := make(chan struct{})
+	go func() {
+		defer close(call)
+		asked = time.Now()
+		lock, _ := c.TryAcquire(ctx, name, locker.WithTTL(t.ttl()))
+		got, told = lock != nil, time.Now()
+	}()
+	// A client that hangs here got no answer either.
+	if !waitFor(call, 2*t.prompt()) || !got {
+		return false
+	}
+	// Nor did one that goes on asking after its context has ended, and is
+	// answered when its link is healed.
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return !asked.Before(c.healed) || told.Before(c.healed)
+}
+
+// prove asks in the background whether a fault failed to have an effect.
+func (t *trial) prove(fault string, failed func() bool) (proved func()) {
 	proof := &proof{fault: fault, over: make(chan struct{})}
 	t.mu.Lock()
 	t.proofs = append(t.proofs, proof)
 	t.mu.Unlock()
 	t.spawn(func() {
 		defer close(proof.over)
-		defer cancel()
-		got := false
-		call := make(chan struct{})
-		go func() {
-			defer close(call)
-			lock, _ := c.TryAcquire(ctx, "canary", locker.WithTTL(t.ttl()))
-			got = lock != nil
-		}()
-		// A client that hangs here got no answer either.
-		proof.failed = waitFor(call, 2*t.prompt()) && got
+		proof.failed = failed()
 	})
 	return func() {
 		if <-proof.over; proof.failed {

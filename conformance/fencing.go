@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync/atomic"
 
@@ -28,7 +29,7 @@ func fencingChecks() []Check {
 func f1(t *trial) {
 	cs := t.clients(3)
 	last := uint64(0)
-	n := t.rounds(60, 30)
+	n := t.rounds(120, 30)
 	t.step("3 clients hold a name in turn, %d times", n)
 	for i := range n {
 		h := cs[i%3].free("f1")
@@ -100,6 +101,9 @@ func f4(t *trial) {
 	proved := t.cut(a)
 	g := b.within(t.freed(h.TTL()), "the name of a client that is cut off is free by one TTL and the slack", "f4")
 	t.late(h, g)
+	if lost, ok := errors.AsType[*locker.LostError](h.Err()); ok {
+		h.drawLoss(lost)
+	}
 	proved()
 	t.heal(a)
 	g.drop()

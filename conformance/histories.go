@@ -49,6 +49,35 @@ func historyTemplates() []Check {
 	}
 }
 
+// Recheck turns what the judges found in a stored history into the results of
+// the checks of the group Histories, as if they had recorded it. What a backend
+// declares is not in its history, and excuses nothing.
+func Recheck(h *history.History, findings []history.Finding, repeat string) []Result {
+	var results []Result
+	for _, c := range historyTemplates() {
+		c.Group = histories
+		t := newTrial(c, Profile{Backend: h.Backend, Server: h.Server, TTL: h.TTL}, h.Seed)
+		t.judged(h, findings)
+		results = append(results, t.result(h.Took, repeat))
+	}
+	return results
+}
+
+// newTrial is one of which nothing is run.
+func newTrial(c Check, p Profile, seed uint64) *trial {
+	t := &trial{check: c, profile: p, seed: seed}
+	t.ctx, t.stop = context.WithCancelCause(context.Background())
+	return t
+}
+
+// judged is the verdict on a history that is there already.
+func (t *trial) judged(h *history.History, findings []history.Finding) {
+	t.protect(func() {
+		t.convict(h, history.Sum(properties[t.check.ID], findings))
+		t.settle(Holds, "", "")
+	})
+}
+
 // storm lets one go over the rig of the check.
 func (t *trial) storm(p storm.Plan) *history.History {
 	p.Seed, p.TTL = uint64(t.rand(1<<53)), t.ttl()
@@ -66,6 +95,9 @@ func (t *trial) storm(p storm.Plan) *history.History {
 func (t *trial) convict(h *history.History, f history.Finding) {
 	t.step("%s, %d faults; judged by %s", plural(len(h.Holds), "hold"), len(h.Faults), f.Judge)
 	t.tell(h, f)
+	t.mu.Lock()
+	t.history = h
+	t.mu.Unlock()
 	t.measured("%s", f.Number)
 	switch f.Outcome {
 	case history.Illegal:

@@ -264,5 +264,5 @@ func h7(t *trial) {
 		t.broken("the caller's client works after Close", "it said %v", err)
 	}
 	b := t.open("B")
-	b.within(t.ttl(), "Close frees what was held", "h7").drop()
+	b.within(t.prompt(), "Close frees what was held", "h7").drop()
 }

@@ -30,8 +30,8 @@ var offerOf = map[string]Offer{
 	"R1": OfferReentry, "R3": OfferReentry, "R4": OfferReentry, "R5": OfferReentry, "R6": OfferReentry, "R7": OfferReentry, "R8": OfferReentry,
 	"Z8": OfferMetadata,
 	"C7": OfferPatience,
-	"N1": OfferRenewal, "N2": OfferRenewal, "N3": OfferRenewal, "N4": OfferRenewal, "N5": OfferRenewal, "N6": OfferRenewal,
-	"L1": OfferNotice, "L2": OfferNotice, "L3": OfferNotice, "L4": OfferNotice, "L5": OfferNotice, "L6": OfferNotice,
+	"N1": OfferRenewal, "N2": OfferRenewal, "N3": OfferRenewal, "N4": OfferRenewal, "N5": OfferRenewal, "N6": OfferRenewal, "N7": OfferRenewal,
+	"L1": OfferNotice, "L2": OfferNotice, "L3": OfferNotice, "L4": OfferNotice, "L5": OfferNotice, "L6": OfferNotice, "O11": OfferNotice,
 }
 
 // withholds reports whether the backend declares that it has none of o.
@@ -116,7 +116,11 @@ func (t *trial) unrenewed(h *hold, b *client, why string, stale func(string)) {
 // renews.
 func (h *hold) outlived() {
 	t := h.c.t
-	if why, withheld := t.profile.Withholds[OfferRenewal]; withheld && time.Since(h.got) >= h.TTL() {
+	over := time.Since(h.got) >= h.TTL()
+	if until := h.Deadline(); !until.IsZero() {
+		over = over || !time.Now().Before(until) // which is earlier, by a margin
+	}
+	if why, withheld := t.profile.Withholds[OfferRenewal]; withheld && over {
 		t.settle(GivesWay, "", "the check needs a hold for longer than a TTL (declared: "+why+")")
 		panic(stopped{})
 	}

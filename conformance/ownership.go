@@ -18,7 +18,7 @@ func ownershipChecks() []Check {
 			Rule: "An old handle cannot free a newer hold of the same client."},
 		{ID: "O4", Class: Required, Within: 10, body: o4, Needs: []Power{PowerLinks, PowerLosses},
 			Rule: "A release whose answer was lost may be retried, and the name is free within T+S."},
-		{ID: "O5", Class: Required, Within: 14, body: o5, Needs: []Power{PowerLinks, PowerLosses},
+		{ID: "O5", Class: Required, Within: 18, body: o5, Needs: []Power{PowerLinks, PowerLosses},
 			Rule: "A lost answer to a claim is never ErrHeld because of the claim itself, and the orphan is gone within T+S."},
 		{ID: "O6", Class: Required, Within: 8, body: o6, Needs: []Power{PowerEvict},
 			Rule: "Owners and clients are compared exactly: job-1 is not job-10."},
@@ -26,6 +26,12 @@ func ownershipChecks() []Check {
 			Rule: "A release that is retried because its answer was lost does not free a newer hold of the same client."},
 		{ID: "O7", Class: Optional, Within: 10, body: o7,
 			Rule: "A broken lock: the holder is told, the next waiter gets a greater token, and a late break hits nobody."},
+		{ID: "O9", Class: Required, Within: 20, body: o9,
+			Rule: "List names everything that is held under a prefix, each hold once and with its token, and nothing else."},
+		{ID: "O10", Class: Required, Within: 16, body: o10,
+			Rule: "What a refusal and Inspect tell of the holder and of those who wait is right."},
+		{ID: "O11", Class: Required, Within: 12, body: o11,
+			Rule: "The holder of a broken lock is told that it was broken, and not only that it is gone."},
 	}
 }
 
@@ -84,7 +90,9 @@ func o3(t *trial) {
 		t.broken("a second release says ErrReleased", "it said %v", err)
 	}
 	t.evict(second)
-	_ = second.lost(t.ttl()+t.slop(), "an evicted holder is told by the next renewal")
+	if !t.withholds(OfferNotice) {
+		_ = second.lost(t.ttl()+t.slop(), "an evicted holder is told by the next renewal")
+	}
 	third := a.within(t.freed(t.ttl()), "a client whose hold was evicted can acquire again", "o3")
 	t.step("A releases its second, lost handle while it holds anew")
 	err = second.release()
@@ -154,6 +162,20 @@ func o5(t *trial) {
 		proved()
 		b.within(t.ttl()+t.freed(t.ttl()), "the orphan of a lost answer is gone by one TTL and the slack", "o5").drop()
 	}
+
+	// A claim that is in the queue, and of which its client knows nothing, is
+	// undone all the same: whoever keeps a place would keep it for ever.
+	h := b.free("o5 queue")
+	proved := t.loseAnswer(a, ": that to its Acquire of what B holds")
+	ctx, cancel := context.WithTimeout(t.ctx, t.ttl()/4)
+	o := a.acquire(ctx, "o5 queue")
+	cancel()
+	if o.hold != nil {
+		t.broken("a held name is not granted", "A got it while B held it")
+	}
+	h.drop()
+	b.within(t.ttl()+t.freed(t.ttl()), "the orphan of a lost answer is gone from the queue by one TTL and the slack", "o5 queue").drop()
+	proved()
 }
 
 func o6(t *trial) {

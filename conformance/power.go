@@ -18,7 +18,12 @@ const (
 	PowerStock   Power = "Stocktaker"
 	PowerWall    Power = "WallStepper"
 
+	PowerReset    Power = "Resetter"
+	PowerHalfOpen Power = "HalfOpener"
+	PowerStall    Power = "Staller"
+
 	PowerPause        Power = "Pauser"
+	PowerNetwork      Power = "Disconnecter"
 	PowerRestart      Power = "Restarter"
 	PowerForget       Power = "Forgetter"
 	PowerCluster      Power = "Cluster"
@@ -46,7 +51,11 @@ var offers = map[Power]func(Rig) bool{
 	PowerLosses:       is[LossCounter],
 	PowerStock:        is[Stocktaker],
 	PowerWall:         is[WallStepper],
+	PowerReset:        is[Resetter],
+	PowerHalfOpen:     is[HalfOpener],
+	PowerStall:        is[Staller],
 	PowerPause:        is[Pauser],
+	PowerNetwork:      is[Disconnecter],
 	PowerRestart:      is[Restarter],
 	PowerForget:       is[Forgetter],
 	PowerCluster:      is[Cluster],

@@ -1,6 +1,10 @@
 package conformance
 
-import "time"
+import (
+	"time"
+
+	"github.com/lockerlib/locker/conformance/history"
+)
 
 // A Verdict is what a check found out about a backend.
 type Verdict string
@@ -32,7 +36,13 @@ type Result struct {
 	Seed     uint64        `json:"seed"`
 	Repeat   string        `json:"repeat"` // one command that runs this check again
 	Took     time.Duration `json:"took_ns"`
-	Events   []Event       `json:"events,omitempty"` // the timeline
+	Events   []Event       `json:"events,omitempty"`  // the timeline
+	Recheck  string        `json:"recheck,omitempty"` // one command that judges the stored history again
+
+	// History is what a check of a history judged, unless the rule held. It is
+	// for storing, and not a part of the report: whoever stores it says in
+	// Recheck where.
+	History *history.History `json:"-"`
 }
 
 // An Event is one thing that happened in a check, for its timeline.
@@ -55,12 +65,12 @@ type BackendReport struct {
 	Results []Result      `json:"results"`
 }
 
-// ReportVersion is the version of the format of Report.
-const ReportVersion = 1
+// ReportVersion is the version of the format of Report. Version 2 added Recheck.
+const ReportVersion = 2
 
 // A Report compares backends.
 type Report struct {
-	Version  int             `json:"version"`
+	Version  int             `json:"version"` // ReportVersion
 	Time     time.Time       `json:"time"`
 	Machine  string          `json:"machine"` // operating system, architecture, cores, Go version
 	Notes    []string        `json:"notes,omitempty"`

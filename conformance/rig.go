@@ -56,6 +56,11 @@ type Profile struct {
 type Rig interface {
 	// Open connects a further, independent client: own session, own
 	// connections. The rig closes it at the latest when it is closed itself.
+	// opts go to the Locker as they are.
+	//
+	// H2 finds the goroutines of a client by the pprof label that they inherit
+	// from this call. One that belongs to the rig, such as a proxy's, must shed
+	// it: pprof.SetGoroutineLabels(context.Background()).
 	Open(ctx context.Context, opts ...locker.OpenOption) (locker.Locker, error)
 	Close() error
 }
@@ -75,7 +80,7 @@ const (
 type Linker interface {
 	// Cut holds everything back in that direction, as a network that drops
 	// packets does; connections stay open. Nothing that was held back arrives
-	// after Heal.
+	// after Heal, which may therefore have to end them.
 	Cut(l locker.Locker, d Direction) error
 	// Heal ends Cut and Delay.
 	Heal(l locker.Locker) error
@@ -103,9 +108,15 @@ type Evictor interface {
 type Observer interface {
 	// Residue lists everything that the library left on the server for this
 	// rig, one line each: keys, leases, watchers, subscriptions, connections.
-	// Counters that are declared to stay, for tokens, are not residue.
+	// The first word of a line is its kind; where something may be there, the
+	// lines of a kind are counted, because names and IDs change. A client that
+	// is connected is one line, however many connections its pool has now.
+	//
+	// Counters for tokens, and what keeps an undone claim away for a while, are
+	// declared to stay: they are not residue, but see Stocktaker.
 	Residue(ctx context.Context) ([]string, error)
-	// Requests counts the requests that the clients of this rig have sent.
+	// Requests counts the requests that the clients of this rig have sent, those
+	// by which they wait and renew included.
 	Requests() int64
 }
 

@@ -1,13 +1,18 @@
 package conformance
 
 import (
+	"errors"
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/lockerlib/locker/conformance/history"
 )
 
 // EnvSeed is the environment variable from which Run takes its seed.
@@ -18,7 +23,8 @@ const EnvSeed = "LOCKER_CONFORMANCE_SEED"
 // was done, what was expected and seen, the seed, and a command that repeats
 // it. A check that needs a power which the rig does not have is skipped, and
 // says so; with CI=true in the environment it fails, unless the profile
-// declares that this backend cannot have that power.
+// declares that this backend cannot have that power. With -artifacts, the
+// history of a check that judged one and is not green is kept.
 //
 // Checks run several at a time where they mostly wait for real time to pass,
 // whatever -parallel says. Of the options, those about what is run and how many
@@ -46,21 +52,46 @@ func Run(t *testing.T, m Maker, opts ...VerifyOption) {
 		t.Fatalf("the profile of %q has no TTL", profile.Backend)
 	}
 	ci := os.Getenv("CI") == "true"
+	var lacks wanting
 	inParallel(len(checks), width(asked.parallel, profile), func(i int) {
 		c := checks[i]
 		t.Run(c.ID, func(t *testing.T) {
 			repeat := fmt.Sprintf("%s=%d go test -count=1 -run '%s'", EnvSeed, seed, pattern(t.Name()))
 			p := plan{seed: seed, tt: t}
 			r := p.run1(t, m, c, repeat)
+			if r.History != nil {
+				keep(t, r.History)
+			}
 			switch {
 			case r.Verdict.Green():
 			case skippable(c, r, m.Profile(), ci):
+				lacks.add(c, r)
 				t.Skip(r.String())
 			default:
 				t.Error(r.String())
 			}
 		})
 	})
+	if s := lacks.String(); s != "" {
+		t.Log(s)
+	}
+}
+
+// keep stores a history among the artifacts of the test, if they are kept.
+func keep(t *testing.T, h *history.History) {
+	if f := flag.Lookup("test.artifacts"); f == nil || f.Value.String() != "true" {
+		t.Log("with -artifacts the history of this check is kept")
+		return
+	}
+	f, err := os.Create(filepath.Join(t.ArtifactDir(), "history.json"))
+	if err == nil {
+		err = errors.Join(history.Encode(f, h), f.Close())
+	}
+	if err != nil {
+		t.Errorf("the history was not kept: %v", err)
+		return
+	}
+	t.Logf("the history is in %s; testbed/cmd/recheck judges it again", f.Name())
 }
 
 func (p *plan) run1(t *testing.T, m Maker, c Check, repeat string) Result {

@@ -25,8 +25,17 @@ type Pauser interface {
 	ResumeServer(ctx context.Context) error
 }
 
+// A Disconnecter can take the server off its network, and put it back at the
+// same address. Meanwhile the server runs on; nothing reaches it, and nobody is
+// told.
+type Disconnecter interface {
+	DisconnectServer(ctx context.Context) error
+	ReconnectServer(ctx context.Context) error
+}
+
 // A Restarter can kill the server and start it again at the same address, with
-// everything that it had confirmed.
+// what it keeps: everything that it had confirmed, or else the backend declares
+// that S3 gives way.
 type Restarter interface {
 	KillServer(ctx context.Context) error
 	RestartServer(ctx context.Context) error
@@ -135,7 +144,7 @@ type LossCounter interface {
 // backend whose server is no program of its own.
 func ServerPowers() []Power {
 	return []Power{
-		PowerPause, PowerRestart, PowerForget, PowerCluster, PowerFailover, PowerCrowd, PowerFlush,
+		PowerPause, PowerNetwork, PowerRestart, PowerForget, PowerCluster, PowerFailover, PowerCrowd, PowerFlush,
 		PowerFlushScripts, PowerKillClients, PowerCompact, PowerFill, PowerStep,
 	}
 }

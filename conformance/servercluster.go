@@ -75,7 +75,7 @@ func (t *trial) minority(what string, alone, other int) {
 	t.sleep(t.spacing())
 	t.power("isolate a member", cluster.Isolate(alone))
 	t.fault("%s is cut off from the other members", what)
-	proved := t.silent(a, "the isolation of "+what)
+	proved := t.apart(a, b, "the isolation of "+what)
 	_ = h.lost(t.ttl()+t.freed(h.TTL()), "a holder on the minority side is told by its Deadline")
 	told := time.Now()
 	proved()
@@ -121,15 +121,25 @@ func s8(t *trial) {
 	n := cluster.Size()
 	down := n/2 + 1
 	t.need(n > 2, "a cluster of %d has no member to spare", n)
+	// That the quorum is lost is not proved by A, whose grant would be a finding.
+	var dead []*client
+	for m := range down {
+		dead = append(dead, t.at(fmt.Sprintf("at member %d", m), m))
+	}
 	for m := range down {
 		t.power("kill a member", cluster.KillMember(t.ctx, m))
 	}
 	t.fault("%d of %d members are killed", down, n)
-	proved := t.silent(a, "the loss of the quorum")
+	var proofs []func()
+	for m, c := range dead {
+		proofs = append(proofs, t.silent(c, fmt.Sprintf("the kill of member %d", m)))
+	}
 	// A leader goes on renewing until it notices that it is alone. Whoever leads
 	// next begins every lease anew, so that costs no safety.
 	_ = h.lost(t.ttl()+t.freed(h.TTL()), "without a quorum a holder is told by its Deadline")
-	proved()
+	for _, proved := range proofs {
+		proved()
+	}
 	a.unanswered("s8 new", "without a quorum")
 	began := time.Now()
 	for m := range down {

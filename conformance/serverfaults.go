@@ -51,6 +51,14 @@ func serverFaultChecks() []Check {
 			Rule: "A claim that the server carries out after it was given up comes to nothing."},
 		{ID: "S15", Within: 24, body: s15, Needs: []Power{PowerFill},
 			Rule: "A server without room for more keeps holds and frees them; what it cannot grant fails, and not as held."},
+		{ID: "S16", Within: 16, body: s16, Needs: []Power{PowerHalfOpen},
+			Rule: "Connections that go dead without a sign cost no hold and no place in the queue as long as new ones work."},
+		{ID: "S17", Within: 20, body: s17, Needs: []Power{PowerStall, PowerLinks},
+			Rule: "A client that reads nothing is told by its Deadline, delays nobody by more than its lease, and what it reads later grants nothing."},
+		{ID: "S18", Within: 32, body: s18, Needs: []Power{PowerNetwork},
+			Rule: "A server that is off its network costs nobody a hold if it is back within the TTL; if not, the holder is told first, and what comes late revives nothing."},
+		{ID: "S19", Within: 12, body: s19, Needs: []Power{PowerReset},
+			Rule: "Connections that are reset cost nobody a hold or a place in the queue."},
 	}
 	for i := range checks {
 		checks[i].Class, checks[i].Set = Required, Faults
@@ -94,6 +102,9 @@ func (t *trial) sees(seen <-chan sight, h *hold, d time.Duration) sight {
 		}
 		return s
 	case <-time.After(d):
+		if h.Err() == nil {
+			t.notShown("the fault had no effect: A held on, and B was still waiting after %s", short(d))
+		}
 		t.broken(expected, "B was still waiting after %s", short(d))
 	case <-t.ctx.Done():
 		t.live()

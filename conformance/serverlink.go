@@ -75,7 +75,7 @@ func s11(t *trial) {
 	next := b.queued(ctx, "s11", locker.WithMaxWait(30*t.ttl()))
 	for _, d := range []time.Duration{time.Hour, -2 * time.Hour, time.Hour} {
 		step(d)
-		for range 5 {
+		for range 4 {
 			h.held("after the wall clock stepped")
 			c.refused("s11", "after the wall clock stepped")
 			t.sleep(t.ttl() / 4)

@@ -21,39 +21,19 @@ func (t *trial) resume() {
 	t.mended("the server runs on")
 }
 
+func (t *trial) standstill(c *client) outage {
+	return outage{what: "standstill", begin: func() func() { return t.pause(c) }, end: t.resume}
+}
+
 func s1(t *trial) {
 	cs := t.clients(3)
-	a, b, c := cs[0], cs[1], cs[2]
-	two := locker.WithTTL(2 * t.ttl())
-	h := a.free("s1", two)
-	next := b.queued(t.ctx, "s1", two)
-	proved := t.pause(c)
-	t.sleep(t.ttl())
-	t.resume()
-	proved()
-	t.goesOn(h, next, c, "after half a TTL of standstill")
+	t.shortOutage("s1", 2, cs, t.standstill(cs[2]))
 }
 
 func s2(t *trial) {
 	cs := t.clients(3)
-	a, b, c := cs[0], cs[1], cs[2]
-	h := a.free("s2")
-	seen := t.rival(b, h)
-	t.sleep(t.spacing())
-	proved := t.pause(c)
-	lost := h.lost(t.freed(h.TTL()), "a holder whose server stands still is told by its Deadline")
-	if lost.Reason != locker.LostExpired {
-		t.broken("the reason of a lease that ran out is expired", "it was %s", lost.Reason)
-	}
-	t.sleep(t.ttl() / 2)
-	t.resume()
-	proved()
-	began := time.Now()
-	g := t.follows(seen, h, t.recovery())
-	t.measured("next holder %s after the standstill", short(g.got.Sub(began)))
-	g.kept(c, "after the standstill")
-	g.drop()
-	t.recovers("s2", a, b, c)
+	t.longOutage("s2", t.ttl()/2, cs, t.standstill(cs[2]))
+	t.recovers("s2", cs...)
 }
 
 // s14 gives claims up while they are in the server's inbox. The server then

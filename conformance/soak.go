@@ -40,18 +40,14 @@ func Soak(ctx context.Context, m Maker, p SoakPlan) (*history.History, []Result)
 	}
 	for _, c := range historyTemplates() {
 		c.Group = histories
-		t := &trial{check: c, profile: profile, seed: p.Seed}
-		t.ctx, t.stop = context.WithCancelCause(context.WithoutCancel(ctx))
+		t := newTrial(c, profile, p.Seed)
 		t.step("clients take names at random for %v, while faults come at random", p.For)
 		if why, withheld := profile.Withholds[offerOf[c.ID]]; withheld {
 			t.settle(Refuses, "", fmt.Sprintf("declared not offered: %s", why))
 		} else if h == nil || took.Verdict != Holds {
 			t.settle(took.Verdict, took.Expected, took.Seen)
 		} else {
-			t.protect(func() {
-				t.convict(h, history.Sum(properties[c.ID], findings))
-				t.settle(Holds, "", "")
-			})
+			t.judged(h, findings)
 		}
 		results = append(results, t.result(took.Took, p.Repeat))
 	}

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/lockerlib/locker/conformance/history"
 )
 
 // maxEvents bounds the timeline of a check; what comes later is counted only.
@@ -38,7 +40,8 @@ type trial struct {
 	number   string
 	events   []Event
 	dropped  int
-	proofs   []*proof // that faults had an effect
+	history  *history.History // that was judged
+	proofs   []*proof         // that faults had an effect
 
 	// inexcusable says that the finding is one that no declaration allows.
 	inexcusable bool

@@ -27,6 +27,9 @@ type client struct {
 	born    time.Time
 	shared  *server // a client of the caller's, if it was given one
 
+	elsewhere bool // in another process
+	fading         // what only flawed code remembers
+
 	ctx  context.Context // ends with Close
 	stop context.CancelCauseFunc
 	work group
@@ -37,12 +40,13 @@ type client struct {
 	holds  map[string]*tenure // live holds by name and owner
 	seats  map[string]chan struct{}
 	depths map[string]int // of holds that are over, which only flawed code keeps
+	feed   *feed
 }
 
 var clients atomic.Int64
 
 func (s *server) open(opts ...locker.OpenOption) (*client, error) {
-	cfg, err := locker.ResolveOpen(opts...)
+	cfg, err := s.resolve(opts)
 	if err != nil {
 		return nil, err
 	}
@@ -51,7 +55,9 @@ func (s *server) open(opts ...locker.OpenOption) (*client, error) {
 		id:    fmt.Sprintf("client-%06d", clients.Add(1)),
 		holds: make(map[string]*tenure), seats: make(map[string]chan struct{}), depths: make(map[string]int),
 	}
+	c.link.conn.kept = s.flaw.keepsConnection
 	c.ctx, c.stop = context.WithCancelCause(context.Background())
+	s.load(scripts...)
 	return c, nil
 }
 
@@ -94,6 +100,9 @@ func (c *client) acquire(ctx context.Context, name string, opts []locker.Option,
 	if c.ctx.Err() != nil {
 		return nil, locker.ErrClosed
 	}
+	if try && ctx.Err() != nil && c.flaw.tryUnderDead {
+		ctx = context.WithoutCancel(ctx)
+	}
 	if ctx.Err() != nil && !c.flaw.acquiresUnderDead {
 		if c.flaw.failedCounts && r.Owner != "" {
 			c.mu.Lock()
@@ -112,8 +121,12 @@ func (c *client) acquire(ctx context.Context, name string, opts []locker.Option,
 	if l := c.reenter(r); l != nil {
 		return l, nil
 	}
+	if try && c.flaw.refusalsLast && c.refusedJustNow(r) {
+		return nil, &locker.HeldError{Name: r.Name}
+	}
 	lock, err := c.compete(ctx, r, try)
 	if err != nil {
+		c.remember(r, try, err)
 		return nil, err
 	}
 	return lock, nil
@@ -130,6 +143,8 @@ func (c *client) ended(ctx context.Context) error {
 		return errGaveUp
 	case c.flaw.heldForTimeout && errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return &locker.HeldError{}
+	case c.flaw.hidesCause && errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return ctx.Err()
 	}
 	return errors.Join(ctx.Err(), context.Cause(ctx))
 }
@@ -154,13 +169,17 @@ func (c *client) compete(caller context.Context, r locker.Request, try bool) (lo
 	}
 	cl := &claim{
 		id: fmt.Sprintf("%s-%d", c.id, n), client: c.id, identity: c.cfg.Identity,
-		owner: r.Owner, metadata: r.Metadata, ttl: r.TTL, wake: make(chan struct{}, 1),
+		owner: r.Owner, metadata: r.Metadata, ttl: r.TTL, wake: make(chan struct{}, 1), push: new(atomic.Uint64),
 	}
 	if c.flaw.sharesByClient {
 		cl.id = c.id
 	}
+	cl.tried = try
 	lock, err := c.await(ctx, caller, cl, r, try)
-	if err != nil && !c.flaw.ghost {
+	if err != nil && errors.Is(caller.Err(), context.Canceled) && c.ctx.Err() == nil {
+		c.cancelled(r.Name, cl, try)
+	}
+	if err != nil && !c.flaw.ghost && (cl.confirmed || !c.flaw.undoesConfirmed) {
 		c.undo(r.Name, cl)
 	}
 	if err != nil && c.flaw.ghost {
@@ -176,22 +195,39 @@ func (c *client) await(ctx, caller context.Context, cl *claim, r locker.Request,
 	var last answer
 	for {
 		if c.flaw.freshIDs && !seen {
-			cl = &claim{id: fmt.Sprintf("%s-%d", c.id, c.next.Add(1)), client: c.id, identity: c.cfg.Identity, owner: r.Owner, metadata: r.Metadata, ttl: r.TTL, wake: cl.wake}
+			cl = &claim{id: fmt.Sprintf("%s-%d", c.id, c.next.Add(1)), client: c.id, identity: c.cfg.Identity, owner: r.Owner, metadata: r.Metadata, ttl: r.TTL, wake: cl.wake, push: cl.push}
 		}
+		if err := c.pending(ctx, r.Name); err != nil {
+			return nil, c.ended(ctx)
+		}
+		sawFree := try && c.flaw.tryLooksFirst && c.looksFree(ctx, r.Name)
 		sent := c.sinceBoot()
 		var a answer
 		// The server may carry it out when we have long gone on.
-		ask := &claim{id: cl.id, client: cl.client, identity: cl.identity, owner: cl.owner, metadata: cl.metadata, ttl: wanted, wake: cl.wake}
+		feed := c.follow()
+		ask := c.ask(cl, wanted, feed, sawFree, seen)
 		mayCreate := !seen || !c.flaw.stuckWhenGone
-		err := c.rpc(ctx, c.patience(r.TTL), func() {
-			a = c.server.claim(c.prefix+r.Name, ask, try && !c.flaw.tryWaits, mayCreate)
+		patience := c.patience(r.TTL)
+		if !seen && c.flaw.firstPatience > 0 {
+			patience = r.TTL * time.Duration(c.flaw.firstPatience) / 10
+		}
+		err := c.rpc(ctx, patience, scriptClaim, func(s *server) {
+			ask.blind = c.flaw.readsLocally && s.seemsFree(c.link.door, c.prefix+r.Name)
+			a = s.claim(c.prefix+r.Name, ask, try && !c.flaw.tryWaits, mayCreate)
 		})
 		if ctx.Err() != nil {
+			c.dawdle(ctx, last, r, cl)
 			return nil, c.ended(ctx)
 		}
+		if err != nil && try && c.flaw.tryAsksAnew {
+			cl.id = fmt.Sprintf("%s-%d", c.id, c.next.Add(1))
+		}
 		if err == nil {
-			seen, last = true, a
+			seen, last, cl.confirmed = true, a, true
 			switch {
+			case a.outside:
+				_ = wait(ctx, nil, -1)
+				return nil, c.ended(ctx)
 			case a.held:
 				lock, err := c.grant(caller, cl, r, a, sent)
 				if lock != nil || err != nil {
@@ -200,15 +236,29 @@ func (c *client) await(ctx, caller context.Context, cl *claim, r locker.Request,
 				continue
 			case a.refused && c.flaw.tryNeither:
 				return nil, nil
-			case a.refused:
+			case a.refused && c.flaw.namelessRefusal:
+				return nil, held("", a)
+			case a.refused, a.noRoom && c.flaw.fullIsHeld:
 				return nil, held(r.Name, a)
+			case a.noRoom:
+				return nil, fmt.Errorf("%w: %w", locker.ErrUnavailable, errNoRoom)
 			}
 		}
 		if r.HasMaxWait && !c.flaw.ignoresPatience && err == nil && time.Since(began) >= r.MaxWait {
 			return nil, held(r.Name, last)
 		}
-		if err := wait(ctx, cl.wake, c.pause(r, began, err)); err != nil {
+		if err := c.wait(ctx, cl.wake, feed, c.pause(r, began, err)); err != nil {
+			c.dawdle(ctx, last, r, cl)
 			return nil, c.ended(ctx)
+		}
+		woken := c.sinceBoot()
+		if c.link.reads(ctx, time.Time{}) != nil {
+			c.dawdle(ctx, last, r, cl)
+			return nil, c.ended(ctx)
+		}
+		unread := c.sinceBoot() > woken
+		if token := cl.push.Swap(0); token != 0 && (c.flaw.believesPush || c.flaw.believesUnread && unread) {
+			return c.grant(caller, cl, r, answer{held: true, token: token, ttl: wanted}, c.sinceBoot())
 		}
 	}
 }
@@ -231,17 +281,16 @@ func (c *client) pause(r locker.Request, began time.Time, failed error) time.Dur
 		return time.Millisecond
 	}
 	d := r.TTL / 3
+	if c.flaw.mutesOld && time.Since(began) >= d {
+		d = r.TTL * 6 / 10
+	}
+	if c.flaw.patienceAtPoll && r.HasMaxWait {
+		return r.TTL * 8 / 10
+	}
 	if r.HasMaxWait && !c.flaw.ignoresPatience {
 		d = min(d, max(0, r.MaxWait-time.Since(began)))
 	}
 	return d
-}
-
-// rpc is one request with a bound of its own, so that it is tried again.
-func (c *client) rpc(ctx context.Context, limit time.Duration, f func()) error {
-	ctx, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
-	return c.link.call(ctx, c.server, f)
 }
 
 // patience is how long a claim may go unanswered. A right one gives up before
@@ -258,12 +307,11 @@ func (c *client) undo(name string, cl *claim) {
 	c.work.Go(func() {
 		until := time.Now().Add(cl.ttl)
 		for time.Now().Before(until) {
-			ctx, cancel := context.WithTimeout(context.Background(), cl.ttl/3+1)
-			err := c.link.call(ctx, c.server, func() { c.server.undo(c.prefix+name, cl.id) })
-			cancel()
+			err := c.rpc(context.Background(), cl.ttl/3+1, scriptUndo, func(s *server) { s.undo(c.prefix+name, cl.id) })
 			if err == nil || c.link.dead() {
 				return
 			}
+			_ = wait(context.Background(), nil, cl.ttl/20) // an error may come at once
 		}
 	})
 }
@@ -277,7 +325,7 @@ func (l *link) dead() bool {
 // haunt keeps a claim alive that nobody waits for.
 func (c *client) haunt(name string, cl *claim) {
 	for wait(c.ctx, nil, cl.ttl/3) == nil {
-		_ = c.rpc(c.ctx, cl.ttl/3, func() { c.server.renew(c.prefix+name, cl.id, cl.ttl) })
+		_ = c.rpc(c.ctx, cl.ttl/3, scriptRenew, func(s *server) { s.renew(c.prefix+name, cl.id, cl.ttl) })
 	}
 }
 
@@ -288,64 +336,4 @@ func (c *client) seat(name string) chan struct{} {
 		c.seats[name] = make(chan struct{}, 1)
 	}
 	return c.seats[name]
-}
-
-// Close ends every hold, wakes every waiter, and waits for what still runs.
-func (c *client) Close() error {
-	c.mu.Lock()
-	if c.closed {
-		c.mu.Unlock()
-		if c.flaw.closeTwicePanics {
-			panic("close of closed client")
-		}
-		// An Acquire that was under way may have left something to undo.
-		_ = wait(context.Background(), c.work.quiet(), 5*time.Second)
-		return nil
-	}
-	c.closed = true
-	var live []*tenure
-	for _, t := range c.holds {
-		live = append(live, t)
-	}
-	c.mu.Unlock()
-	c.stop(locker.ErrClosed)
-	for _, t := range live {
-		if c.flaw.closeIsRelease {
-			t.finish(locker.ErrReleased)
-		} else {
-			t.lose(locker.LostClosed, locker.ErrClosed)
-		}
-	}
-	if !c.flaw.closeKeeps {
-		for _, t := range live {
-			c.undo(t.name, t.claim)
-		}
-	}
-	if c.flaw.closesShared && c.shared != nil {
-		c.shared.mu.Lock()
-		c.shared.closed = true
-		c.shared.mu.Unlock()
-	}
-	if c.flaw.sweepsPrefix {
-		c.server.mu.Lock()
-		c.server.foreign = nil
-		c.server.mu.Unlock()
-	}
-	if c.flaw.leaksGoroutine {
-		go func() { select {} }()
-	}
-	_ = wait(context.Background(), c.work.quiet(), 5*time.Second)
-	return nil
-}
-
-// Break ends the hold of name with this token.
-func (c *client) Break(ctx context.Context, name string, token uint64) error {
-	found := false
-	if err := c.rpc(ctx, 10*time.Second, func() { found = c.server.end(c.prefix+name, token) }); err != nil {
-		return errors.Join(locker.ErrUnavailable, err)
-	}
-	if !found {
-		return locker.ErrNotHeld
-	}
-	return nil
 }

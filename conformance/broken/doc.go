@@ -3,6 +3,8 @@
 // the finding must contain.
 //
 // Most are one small client and server, right by itself, in which one thing is
-// spoiled. The locks of tutorials are written out. None of them is good for
-// anything else.
+// spoiled. That server has whatever can be done to a real one: members of which
+// one leads, a replica that lags, room that ends, scripts and a history that can
+// be forgotten, a clock that can be set. The locks of tutorials are written out.
+// None of them is good for anything else.
 package broken

@@ -8,6 +8,8 @@ import (
 
 // A flaw says what is spoiled. The zero flaw is a right lock.
 type flaw struct {
+	narrow
+
 	// The server.
 	releaseIgnored       bool
 	tryGrants            bool
@@ -16,9 +18,11 @@ type flaw struct {
 	wakesOnReleaseOnly   bool
 	expiryNeverNoticed   bool
 	waitersLiveForever   bool
+	waitingRenewsNothing bool
 	renewsByName         bool
 	renewalRevives       bool
 	renewalAdds          bool
+	renewsOne            bool // of the holds of a client
 	releasesByName       bool
 	releasesByClient     bool
 	releasesByPrefix     bool
@@ -34,9 +38,18 @@ type flaw struct {
 	tokenResetByEviction bool
 	handsDown            bool // a client's waiters come before those of others while it holds
 	counterStays         bool
-	tokensAreData        bool // and go with it
+	tokensCounted        bool // and no clock looked at
 	coarseTokens         bool // follow a clock that counts milliseconds
+	tokenIsTime          bool
 	forgetsOnRestart     bool
+	releaseWrites        bool // and needs room
+	renewalWrites        bool
+	feedStopsSilently    bool // when its link was away
+	servesAlone          bool // a member that is cut off goes on by itself
+	quorumOfOne          bool
+	oldLeaderRevokes     bool                                    // when it is back, what ran out by its own clock
+	lazyReplicas         bool                                    // are told of what was answered before
+	queueInLeader        bool                                    // and is gone with it
 	ttl                  func(asked time.Duration) time.Duration // what the server keeps
 	leaseOf              func(ttl time.Duration) time.Duration   // when it lets go
 	token                func(name string, c *claim, next uint64) uint64
@@ -68,9 +81,14 @@ type flaw struct {
 	tokenAfterGrant   bool
 	shortName         bool
 	joinsPrefix       bool
+	fullIsHeld        bool
+	readsLocally      bool // what the next member believes
+	ignoresEndOfFeed  bool
 	noTokens          bool
 	lenient           func(name string) (locker.Request, bool)
 	cleans            func(string) string // owner and metadata
+	keepsConnection   bool                // even when it is silent
+	believesPush      bool
 
 	// A hold.
 	bornClosed         bool
@@ -84,6 +102,8 @@ type flaw struct {
 	monotonicOnly      bool
 	wallClock          bool
 	oneInFlight        bool
+	errorRenews        bool // when a cluster says that it has no leader
+	scriptIsLoss       bool // if the server does not know that of renewal
 	trustsTimers       bool
 	freshDone          bool
 	closesTwice        bool
@@ -117,9 +137,26 @@ type flaw struct {
 	closesShared     bool
 	leaksGoroutine   bool
 	closeIsRelease   bool
+
+	// What others are told, and what is left to chance.
+	listsOnePage    bool
+	listsByPattern  bool
+	blamesWaiter    bool // instead of the holder
+	countsHolder    bool // among those who wait
+	hidesBreak      bool
+	takesAnyOption  bool // when it is opened
+	renewsLate      bool // what has run out and was not cleared
+	undoesConfirmed bool // only
 }
 
+// floor is the shortest lease that a right server keeps. Below it, whatever is
+// done once per lease would be done all the time.
+const floor = time.Millisecond
+
 func (f *flaw) grantTTL(asked time.Duration) time.Duration {
+	if f.ttl == nil && asked > 0 {
+		return max(asked, floor)
+	}
 	if f.ttl == nil {
 		return asked
 	}

@@ -2,7 +2,9 @@ package broken
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -22,6 +24,8 @@ type tenure struct {
 
 	unanswered atomic.Bool // a release
 
+	past // what only flawed code asks about
+
 	mu       sync.Mutex    // guards all below
 	deadline time.Duration // by the client's clock
 	levels   []*lock       // live ones
@@ -37,6 +41,7 @@ func (c *client) grant(caller context.Context, cl *claim, r locker.Request, a an
 		from = c.sinceBoot()
 	}
 	t := &tenure{c: c, name: r.Name, owner: r.Owner, claim: cl, ttl: a.ttl, token: a.token, quiet: make(chan struct{})}
+	t.tried = cl.tried
 	if c.flaw.echoesTTL {
 		t.ttl = r.TTL
 	}
@@ -48,11 +53,13 @@ func (c *client) grant(caller context.Context, cl *claim, r locker.Request, a an
 	}
 	cl.ttl = a.ttl
 	t.deadline = from + t.valid()
-	if c.sinceBoot() >= t.deadline && !c.flaw.noCheckAfterWait && a.ttl > 0 {
+	t.first = t.deadline
+	stale := cl.first && c.sinceBoot()-t.deadline < c.flaw.staleFirst
+	if c.sinceBoot() >= t.deadline && !c.flaw.noCheckAfterWait && a.ttl > 0 && !stale {
 		return nil, fmt.Errorf("%w: the grant took longer than its lease", locker.ErrUnavailable)
 	}
-	if c.flaw.tokenAfterGrant {
-		if err := c.rpc(caller, 10*time.Second, func() { t.token = c.server.nextToken(c.prefix + r.Name) }); err != nil {
+	if c.flaw.tokenAfterGrant || c.flaw.staleFetches && c.sinceBoot() >= t.deadline {
+		if err := c.rpc(caller, 10*time.Second, scriptToken, func(s *server) { t.token = s.nextToken(c.prefix + r.Name) }); err != nil {
 			return nil, err
 		}
 	}
@@ -62,7 +69,7 @@ func (c *client) grant(caller context.Context, cl *claim, r locker.Request, a an
 		return nil, locker.ErrClosed
 	}
 	c.holds[key(r)] = t
-	if c.flaw.countResumes {
+	if c.flaw.resumes(r.Owner) {
 		t.count += c.depths[key(r)]
 	}
 	c.mu.Unlock()
@@ -86,6 +93,7 @@ func (t *tenure) valid() time.Duration {
 
 // keep renews until the tenure is over, and ends it at its deadline.
 func (t *tenure) keep(caller context.Context) {
+	asked := caller
 	if !t.c.flaw.renewsUnderAcquire {
 		caller = context.Background()
 	}
@@ -105,8 +113,11 @@ func (t *tenure) keep(caller context.Context) {
 		if t.expired() || t.c.link.dead() && t.c.ctx.Err() != nil {
 			return
 		}
-		if now := t.c.sinceBoot(); now-last >= t.ttl/3 && !t.c.flaw.noRenewal {
+		if now := t.c.sinceBoot(); now-last >= t.ttl/3 && !t.c.flaw.noRenewal && !t.spent() {
 			last = now
+			if t.c.flaw.ctxAtRenewal && t.renewals.Load() == 1 && asked.Err() == nil {
+				caller = asked
+			}
 			// Beside the tick, so that a lost answer does not hold up the
 			// deadline.
 			if t.c.flaw.oneInFlight && !t.busy.CompareAndSwap(false, true) {
@@ -114,7 +125,7 @@ func (t *tenure) keep(caller context.Context) {
 			}
 			t.c.work.Go(func() {
 				defer t.busy.Store(false)
-				if !t.renew(caller, now) && t.c.flaw.givesUp {
+				if !t.renew(caller, now) && (t.c.flaw.givesUp || t.failedTwice()) {
 					t.lose(locker.LostExpired, errGaveUp)
 				}
 			})
@@ -124,36 +135,70 @@ func (t *tenure) keep(caller context.Context) {
 
 // renew asks once.
 func (t *tenure) renew(ctx context.Context, sent time.Duration) (answered bool) {
-	found := false
+	found, broken := false, false
 	limit := t.ttl
 	if t.c.flaw.givesUp {
 		limit = t.ttl / 8
 	}
-	err := t.c.rpc(ctx, max(limit, 1), func() { found = t.c.server.renew(t.c.prefix+t.name, t.claim.id, t.ttl) })
-	if err != nil {
+	if t.c.flaw.renewalImpatient {
+		limit = t.ttl / 3
+	}
+	t.flying.Add(1)
+	defer t.flying.Add(-1)
+	err := t.c.rpc(ctx, max(limit, 1), scriptRenew, func(s *server) {
+		found, broken = s.renew(t.c.prefix+t.name, t.claim.id, t.ttl), s.wasBroken(t.claim.id)
+		if found && t.c.flaw.arrivedIsAnswered && !t.c.link.stalls() {
+			t.extend(sent)
+		}
+	})
+	if t.c.flaw.resetIsLoss && errors.Is(err, errReset) {
+		t.lose(locker.LostExpired, err)
+	}
+	switch {
+	case errors.Is(err, errNoScript): // which only flawed code lets happen
+	case errors.Is(err, errNoLeader) && t.c.flaw.errorRenews:
+		found = true
+	case err != nil:
 		return false
 	}
 	if t.c.flaw.anyAnswerRenews {
 		found = true
 	}
 	if !found {
-		t.lose(locker.LostEvicted, nil)
+		reason := locker.LostEvicted
+		if broken {
+			reason = locker.LostBroken
+		}
+		t.lose(reason, nil)
 		return true
 	}
+	t.extend(sent)
+	if t.c.flaw.tokenMoves {
+		t.mu.Lock()
+		t.token++
+		t.mu.Unlock()
+	}
+	return true
+}
+
+// extend moves the deadline for a renewal that was sent then.
+func (t *tenure) extend(sent time.Duration) {
 	t.mu.Lock()
 	t.deadline = max(t.deadline, sent+t.valid())
-	if t.c.flaw.tokenMoves {
-		t.token++
-	}
 	t.mu.Unlock()
-	return true
+}
+
+func (t *tenure) until() time.Duration {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.deadline
 }
 
 // left is how long it is to the deadline.
 func (t *tenure) left() time.Duration {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.c.flaw.noDeadline {
+	if t.c.flaw.noDeadline || t.hopes() {
 		return t.ttl
 	}
 	return max(t.deadline-t.c.sinceBoot(), 1)
@@ -161,7 +206,7 @@ func (t *tenure) left() time.Duration {
 
 func (t *tenure) expired() bool {
 	t.mu.Lock()
-	over := t.c.sinceBoot() >= t.deadline && t.ttl > 0 && !t.c.flaw.noDeadline
+	over := t.c.sinceBoot() >= t.deadline && t.ttl > 0 && !t.c.flaw.noDeadline && !t.hopes()
 	t.mu.Unlock()
 	if over {
 		t.lose(locker.LostExpired, nil)
@@ -170,6 +215,9 @@ func (t *tenure) expired() bool {
 }
 
 func (t *tenure) lose(reason locker.LostReason, cause error) {
+	if t.c.flaw.cleansUpLater && reason == locker.LostEvicted {
+		t.cleanUp()
+	}
 	t.finish(&locker.LostError{Name: t.name, Token: t.token, Reason: reason, At: time.Now(), Err: cause})
 }
 
@@ -181,6 +229,12 @@ func (t *tenure) finish(err error) {
 		return
 	}
 	t.over = err
+	if t.c.flaw.oldestToldOnly && !errors.Is(err, locker.ErrReleased) && len(t.levels) > 1 {
+		for _, l := range t.levels[1:] {
+			l.endUntold(err)
+		}
+		t.levels = t.levels[:1]
+	}
 	levels := t.levels
 	if t.c.flaw.newestOnly && len(levels) > 0 {
 		levels = levels[len(levels)-1:]
@@ -209,7 +263,7 @@ func (c *client) forget(t *tenure) {
 	if c.holds[k] == t {
 		delete(c.holds, k)
 	}
-	if c.flaw.countResumes {
+	if c.flaw.resumes(t.owner) {
 		c.depths[k] = max(0, t.count)
 	}
 	if seat := c.seats[t.name]; seat != nil {
@@ -235,6 +289,7 @@ func (t *tenure) enter() *lock {
 	if t.c.flaw.tokenPerLevel {
 		l.token += uint64(len(t.levels))
 	}
+	l.oldest = len(t.levels) == 0
 	t.levels = append(t.levels, l)
 	t.count++
 	return l
@@ -245,7 +300,7 @@ func (c *client) reenter(r locker.Request) locker.Lock {
 	c.mu.Lock()
 	t := c.holds[key(r)]
 	for _, other := range c.holds {
-		if c.flaw.anyoneEnters && other.name == r.Name {
+		if other.name == r.Name && (c.flaw.anyoneEnters || c.flaw.entersByPrefix && r.Owner != "" && strings.HasPrefix(other.owner, r.Owner)) {
 			t = other
 		}
 	}

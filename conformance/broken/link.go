@@ -2,15 +2,21 @@ package broken
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
 	"github.com/lockerlib/locker/conformance"
 )
 
+// errLost says that a request got lost.
+var errLost = errors.New("broken: the request got lost")
+
 // A link carries the calls of one client to the server. What it swallows never
 // arrives; the caller waits until its context ends.
 type link struct {
+	door int // the member of a cluster to which it leads, or anyDoor
+
 	mu      sync.Mutex // guards all below
 	cut     conformance.Direction
 	up      time.Duration
@@ -18,13 +24,14 @@ type link struct {
 	drop    int
 	lost    int64 // answers that drop has kept back
 	crashed bool
-	stopped chan struct{}   // not nil while the process is stopped
+	stopped chan struct{} // not nil while the process is stopped
+	conn    connection
 	ended   context.Context // after which nothing is on its way any more
 	end     context.CancelFunc
 }
 
 func newLink() *link {
-	l := new(link)
+	l := &link{door: anyDoor}
 	l.ended, l.end = context.WithCancel(context.Background())
 	return l
 }
@@ -41,8 +48,10 @@ func (l *link) set(f func()) {
 	f()
 }
 
-// call runs f at the server. It is nil only if the answer came back.
-func (l *link) call(ctx context.Context, s *server, f func()) error {
+// call runs f at the server. It is nil only if the answer came back. A server
+// that cannot carry it out may say so instead. After the deadline nobody waits
+// for the answer, if there is one.
+func (l *link) call(ctx context.Context, deadline time.Time, s *server, f func(*server)) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -51,13 +60,19 @@ func (l *link) call(ctx context.Context, s *server, f func()) error {
 	up, down := l.up, l.down
 	l.mu.Unlock()
 	if l.blocked(conformance.Up) {
-		return wait(ctx, nil, -1)
+		return waitUntil(ctx, nil, deadline)
 	}
-	arrived := func() bool {
-		if l.blocked(conformance.Up) || !l.reaches(s) {
+	if err := l.meets(ctx, deadline); err != nil {
+		return err
+	}
+	var refusal error // to be read when answered
+	arrive := func(at *server, err error) (answered bool) {
+		if errors.Is(err, errLost) {
 			return false
 		}
-		f()
+		if refusal = err; err == nil {
+			f(at)
+		}
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		if l.drop > 0 {
@@ -67,37 +82,54 @@ func (l *link) call(ctx context.Context, s *server, f func()) error {
 		}
 		return !l.crashed && l.cut&conformance.Down == 0
 	}
-	if standing, _ := s.standing(); up+down == 0 && standing == nil {
-		if !arrived() {
-			return wait(ctx, nil, -1)
+	if at, standing, err := s.standing(l.door); up+down == 0 && standing == nil {
+		if !arrive(at, err) {
+			return waitUntil(ctx, nil, deadline)
 		}
-		return nil
+		if err := l.reads(ctx, deadline); err != nil {
+			return err
+		}
+		return refusal
 	}
 	// On a slow link, and at a server that stands still, the request goes on
 	// when its sender has given up.
 	answered := make(chan struct{})
 	go func() {
-		if wait(l.ended, nil, up) == nil && arrived() && wait(l.ended, nil, down) == nil {
+		if wait(l.ended, nil, up) == nil && !l.blocked(conformance.Up) && arrive(l.reach(s)) && wait(l.ended, nil, down) == nil {
 			close(answered)
 		}
 	}()
-	return wait(ctx, answered, -1)
+	if err := waitUntil(ctx, answered, deadline); err != nil {
+		return err
+	}
+	if err := l.reads(ctx, deadline); err != nil {
+		return err
+	}
+	return refusal
 }
 
-// reaches waits while the server stands still, and reports false if the request
-// gets lost there.
-func (l *link) reaches(s *server) bool {
+// reach waits while the server stands still.
+func (l *link) reach(s *server) (*server, error) {
 	for {
-		standing, lost := s.standing()
+		at, standing, err := s.standing(l.door)
 		switch {
-		case lost:
-			return false
 		case standing == nil:
-			return true
+			return at, err
 		case wait(l.ended, standing, -1) != nil:
-			return false
+			return nil, errLost
 		}
 	}
+}
+
+// waitUntil waits for c. The end of ctx and the deadline, if there is one, are
+// errors.
+func waitUntil(ctx context.Context, c <-chan struct{}, deadline time.Time) error {
+	if !deadline.IsZero() {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, deadline)
+		defer cancel()
+	}
+	return wait(ctx, c, -1)
 }
 
 // wait waits for c, for d (if it is not negative), or for the end of ctx, which

@@ -17,16 +17,24 @@ type lock struct {
 	ttl   time.Duration
 	done  chan struct{}
 
+	oldest bool // of its tenure
+
 	mu     sync.Mutex // guards all below
 	closed bool
 	err    error
+	ended  time.Time
+	flight chan struct{} // of a Release that flawed code shares; closed when it is over
+	shared error         // what it said
 }
 
 func (l *lock) end(err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.err == nil {
-		l.err = err
+		l.err, l.ended = err, time.Now()
+	}
+	if l.staysOpen(err) {
+		return
 	}
 	if !l.closed || l.t.c.flaw.closesTwice {
 		l.closed = true
@@ -49,24 +57,33 @@ func (l *lock) TTL() time.Duration { return l.ttl }
 func (l *lock) Deadline() time.Time {
 	l.t.mu.Lock()
 	defer l.t.mu.Unlock()
-	return time.Now().Add(l.t.deadline - l.t.c.sinceBoot())
+	deadline := l.t.deadline
+	if l.t.c.flaw.deadlineStays {
+		deadline = l.t.first
+	}
+	return time.Now().Add(deadline - l.t.c.sinceBoot())
 }
 
 func (l *lock) Done() <-chan struct{} {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.t.c.flaw.freshDone && l.closed {
+	if l.closed && (l.t.c.flaw.freshDone || l.stale()) {
 		return make(chan struct{})
 	}
 	return l.done
 }
 
 func (l *lock) Err() error {
-	if !l.t.c.flaw.trustsTimers {
+	flaw := l.t.c.flaw
+	if trusts := flaw.trustsTimers || flaw.looksAfterSleep && l.t.c.slept.Load() == 0; !trusts {
 		l.t.expired()
 	}
+	over := flaw.deadlineOutlives && l.t.c.sinceBoot() >= l.t.until()
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if over && errors.Is(l.err, locker.ErrReleased) {
+		return &locker.LostError{Name: l.t.name, Token: l.t.token, Reason: locker.LostExpired, At: time.Now()}
+	}
 	return l.err
 }
 
@@ -75,6 +92,13 @@ func (l *lock) Release(ctx context.Context) error {
 	if ctx == nil {
 		return fmt.Errorf("%w: the context is nil", locker.ErrInvalid)
 	}
+	if l.t.c.flaw.sharesRelease {
+		return l.releaseTogether(ctx)
+	}
+	return l.release(ctx)
+}
+
+func (l *lock) release(ctx context.Context) error {
 	f, t := l.t.c.flaw, l.t
 	if f.releaseNeedsCtx && ctx.Err() != nil {
 		return ctx.Err()
@@ -103,9 +127,15 @@ func (l *lock) Release(ctx context.Context) error {
 	case ended:
 		return l.again(l.Err())
 	case !last:
+		if f.oldestFrees && l.oldest {
+			return t.give(ctx)
+		}
 		return nil
 	}
 	err := t.free(ctx)
+	if f.zombie {
+		t.haunt()
+	}
 	if f.releaseSaysLost {
 		return &locker.LostError{Name: t.name, Reason: locker.LostExpired}
 	}
@@ -115,6 +145,9 @@ func (l *lock) Release(ctx context.Context) error {
 // again answers a Release of a level that is over.
 func (l *lock) again(err error) error {
 	f, t := l.t.c.flaw, l.t
+	if said, narrowly := l.narrowly(err); said {
+		return narrowly
+	}
 	if f.closesTwice && errors.Is(err, locker.ErrLost) {
 		l.end(err)
 	}
@@ -128,7 +161,7 @@ func (l *lock) again(err error) error {
 		_ = t.free(context.Background())
 	}
 	if f.retriesByClient && t.unanswered.Load() {
-		_ = t.c.rpc(context.Background(), t.ttl, func() { t.c.server.release(t.c.prefix+t.name, t.claim.id, t.c.id, t.c.cfg.Identity) })
+		_ = t.c.rpc(context.Background(), t.ttl, scriptRelease, func(s *server) { s.release(t.c.prefix+t.name, t.claim.id, t.c.id, t.c.cfg.Identity) })
 	}
 	if f.secondIsSilent {
 		return nil
@@ -147,16 +180,23 @@ func (t *tenure) free(ctx context.Context) error {
 		ctx = context.WithoutCancel(ctx)
 	}
 	found := false
-	err := t.c.rpc(ctx, t.ttl/3+1, func() { found = t.c.server.release(t.c.prefix+t.name, t.claim.id, t.c.id, t.c.cfg.Identity) })
+	if f.releasesLater && !t.tried && t.c.rpc(ctx, t.ttl/3+1, scriptInspect, func(s *server) { found = s.has(t.c.prefix+t.name, t.claim.id) }) == nil && found {
+		t.c.releaseLater(t)
+		return nil
+	}
+	err := t.c.rpc(ctx, t.ttl/3+1, scriptRelease, func(s *server) { found = s.release(t.c.prefix+t.name, t.claim.id, t.c.id, t.c.cfg.Identity) })
 	if err != nil {
 		t.unanswered.Store(true)
 		if f.resumesRenewal {
-			_ = t.c.rpc(ctx, t.ttl, func() { t.c.server.renew(t.c.prefix+t.name, t.claim.id, t.ttl) })
+			_ = t.c.rpc(ctx, t.ttl, scriptRenew, func(s *server) { s.renew(t.c.prefix+t.name, t.claim.id, t.ttl) })
 			t.c.work.Go(func() { t.c.haunt(t.name, t.claim) })
 			return err
 		}
 		t.c.undo(t.name, t.claim)
 		return fmt.Errorf("%w: the release was not answered", locker.ErrUnavailable)
+	}
+	if !found && (f.lostSaysNil || t.given.Load()) {
+		return nil
 	}
 	if !found && (!f.releasesByName || f.tellsLost) {
 		return &locker.LostError{Name: t.name, Token: t.token, Reason: locker.LostEvicted, At: time.Now()}

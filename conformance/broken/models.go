@@ -27,6 +27,10 @@ var models = map[string]string{
 	"never woken":             "Redisson, issue 5761: a wake-up that was missed costs a TTL",
 	"token per level":         "Redisson: re-entry raises the fencing token",
 	"token in the key":        "madelson/DistributedLock on MongoDB: the fence starts again after a release",
+	"no script, no hold":      "redlock-rb, issue 27: a client does not recover when the server has forgotten its scripts",
+	"subscribes once":         "Redisson, issue 6026: subscriptions are not made again after the server was away",
+	"follows a gap":           "etcd3-py, issue 61: a watch of what was compacted waits for ever",
+	"the old leader revokes":  "etcd, issue 15247: a leader that does not know that it is none any more revokes leases",
 	"rounds to zero":          "valkeyrie: a TTL below a second becomes no expiry",
 }
 

@@ -36,6 +36,7 @@ func (r *rig) Spawn(ctx context.Context) (conformance.Process, error) {
 	if err != nil {
 		return nil, err
 	}
+	c.elsewhere = true
 	p := &process{c, r}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -79,6 +80,7 @@ func (p *process) Stop() error {
 // Continue lets it go on.
 func (p *process) Continue() error {
 	p.link.set(p.link.proceed)
+	p.server.catchUp()
 	return nil
 }
 

@@ -20,9 +20,9 @@ type maker struct {
 
 func (m maker) Profile() conformance.Profile {
 	return conformance.Profile{
-		Backend: m.name, Server: "a map in this process", TTL: time.Second, Slack: 100 * time.Millisecond,
+		Backend: m.name, Server: "maps in this process", TTL: time.Second, Slack: 100 * time.Millisecond,
 		FIFO: true, Bubble: true,
-		Without: without(), GivesWay: gives(),
+		GivesWay: gives(),
 	}
 }
 
@@ -90,21 +90,39 @@ func (r *rig) OpenShared(ctx context.Context, opts ...locker.OpenOption) (locker
 }
 
 func (r *rig) Close() error {
-	err := errors.Join(r.ResumeServer(context.Background()), r.RestartServer(context.Background()))
+	err := errors.Join(r.ReconnectServer(context.Background()), r.ResumeServer(context.Background()), r.RestartServer(context.Background()))
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, wire := range r.links {
 		wire.set(wire.proceed)
+		wire.set(wire.readOn)
+		wire.set(wire.conn.renew)
 		wire.set(func() { wire.cut, wire.up, wire.down, wire.drop, wire.crashed = 0, 0, 0, 0, false })
 	}
 	errs := []error{err}
 	for _, l := range r.lockers {
 		errs = append(errs, l.Close())
 	}
+	for _, l := range r.lockers {
+		if c := clientOf(l); c != nil {
+			_ = wait(context.Background(), c.after.quiet(), 5*time.Second)
+		}
+	}
 	for _, wire := range r.links {
 		wire.end()
 	}
 	return errors.Join(errs...)
+}
+
+// clientOf returns the client that l is or has, or nil.
+func clientOf(l locker.Locker) *client {
+	switch l := l.(type) {
+	case *client:
+		return l
+	case *process:
+		return l.client
+	}
+	return nil
 }
 
 func (r *rig) disturb(l locker.Locker, f func(*link)) error {
@@ -123,7 +141,12 @@ func (r *rig) Cut(l locker.Locker, d conformance.Direction) error {
 }
 
 func (r *rig) Heal(l locker.Locker) error {
-	return r.disturb(l, func(w *link) { w.cut, w.up, w.down = 0, 0, 0 })
+	err := r.disturb(l, func(w *link) {
+		w.cut, w.up, w.down = 0, 0, 0
+		w.readOn()
+	})
+	r.server.catchUp()
+	return err
 }
 
 func (r *rig) Delay(l locker.Locker, dir conformance.Direction, d time.Duration) error {

@@ -18,6 +18,11 @@ type claim struct {
 	expires time.Time // zero: never
 	token   uint64    // 0 while waiting
 	wake    chan struct{}
+	feed    *feed          // through which it is woken
+	blind   bool           // grant it without looking, as flawed code asks
+	push    *atomic.Uint64 // the token that was pushed and not read yet
+
+	fate // what only flawed code asks about
 }
 
 // A server keeps the queues. It is right, except for its flaw.
@@ -25,23 +30,30 @@ type server struct {
 	flaw     *flaw
 	requests atomic.Int64
 
-	mu      sync.Mutex // guards all below
-	queues  map[string][]*claim
-	tokens  map[string]uint64
-	last    map[string]string // who held each name last
-	store   map[string]entry  // of the locks of tutorials
-	undone  map[string]bool   // claims that must come to nothing
-	paused  chan struct{}     // while the server stands still; closed when it goes on
+	mu      sync.Mutex           // guards all below
+	data                         // what is stored
+	replica *data                // what a replica stores whose link is cut
+	store   map[string]entry     // of the locks of tutorials
+	scripts map[script]bool      // that it was sent
+	alarms  map[string]time.Time // when each name is settled next
+	clock   clock
+	history history
+	cluster cluster
+	ballast int           // entries of foreign data
+	paused  chan struct{} // while the server stands still; closed when it goes on
 	killed  bool
-	foreign []string // keys that are not the library's
-	residue []string // what flawed code leaves behind
-	closed  bool     // a caller's client that flawed code closed
+	apart   chan struct{} // while it is off its network; closed when it is back
+	foreign []string      // keys that are not the library's
+	residue []string      // what flawed code leaves behind
+	closed  bool          // a caller's client that flawed code closed
 
 	counters map[string]bool // that flawed code keeps for ever
+
+	memory // what only flawed code remembers
 }
 
 func newServer(f *flaw) *server {
-	return &server{flaw: f, queues: make(map[string][]*claim), tokens: make(map[string]uint64), last: make(map[string]string), store: make(map[string]entry), undone: make(map[string]bool), counters: make(map[string]bool)}
+	return &server{flaw: f, data: newData(), store: make(map[string]entry), scripts: make(map[script]bool), counters: make(map[string]bool), alarms: make(map[string]time.Time), memory: newMemory()}
 }
 
 // settle drops the claims that ran out, and grants the name to whoever is first
@@ -50,15 +62,17 @@ func (s *server) settle(name string) {
 	if s.still() {
 		return
 	}
-	now := time.Now()
+	now := s.now()
 	q := slices.DeleteFunc(s.queues[name], func(c *claim) bool {
 		if c.token == 0 && s.flaw.waitersLiveForever || s.flaw.expiryNeverNoticed {
 			return false
 		}
 		return !c.expires.IsZero() && !now.Before(c.expires)
 	})
+	s.expired(name, q)
 	s.queues[name] = q
 	if len(q) == 0 {
+		s.emptied(name)
 		delete(s.queues, name)
 		if s.flaw.tokenInKey {
 			delete(s.tokens, name)
@@ -70,15 +84,35 @@ func (s *server) settle(name string) {
 		if s.flaw.waitersLiveForever {
 			q[0].expires = time.Time{}
 		}
-		poke(q[0])
+		if s.flaw.spareAtGrant && q[0].waited {
+			q[0].expires = now.Add(q[0].ttl * 3 / 2)
+		}
+		if !q[0].muted {
+			s.push(q[0])
+		}
 	}
-	if next := earliest(q); next.After(now) && !s.flaw.wakesOnReleaseOnly {
-		time.AfterFunc(next.Sub(now), func() {
-			s.mu.Lock()
-			defer s.mu.Unlock()
-			s.settle(name)
-		})
+	if next := earliest(q); next.After(now) && !s.flaw.wakesOnReleaseOnly && (len(q) > 1 || !s.flaw.renewsLate) {
+		s.alarm(name, time.Now().Add(next.Sub(now)))
 	}
+}
+
+// alarm settles a name at a time, unless that is done before anyway. mu is held.
+func (s *server) alarm(name string, at time.Time) {
+	if set, ok := s.alarms[name]; ok && !set.After(at) {
+		return
+	}
+	s.alarms[name] = at
+	time.AfterFunc(time.Until(at), func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.alarms[name].Equal(at) {
+			delete(s.alarms, name)
+		}
+		if s.unnoticed(name) {
+			return
+		}
+		s.settle(name)
+	})
 }
 
 func earliest(q []*claim) (t time.Time) {
@@ -90,13 +124,6 @@ func earliest(q []*claim) (t time.Time) {
 	return t
 }
 
-func poke(c *claim) {
-	select {
-	case c.wake <- struct{}{}:
-	default:
-	}
-}
-
 func (s *server) mint(name string, c *claim) uint64 {
 	key := name
 	if s.flaw.tokenPerClient {
@@ -105,15 +132,24 @@ func (s *server) mint(name string, c *claim) uint64 {
 	if s.flaw.tokenPerStay && s.last[name] == c.client {
 		return s.tokens[key]
 	}
+	if t, ok := s.instead(name, c); ok {
+		return t
+	}
 	s.last[name] = c.client
 	if s.flaw.counterStays {
 		s.counters[name] = true
 	}
+	// The clock goes on when what was minted before is forgotten, and that goes
+	// on when the clock is set back.
 	s.tokens[key]++
-	if s.flaw.coarseTokens {
-		s.tokens[key] = max(s.tokens[key], uint64(time.Now().UnixMilli()))
+	switch tick := s.tick(); {
+	case s.flaw.tokenIsTime:
+		s.tokens[key] = tick
+	case !s.flaw.tokensCounted && !s.flaw.skipsThousand && !s.counts:
+		s.tokens[key] = max(s.tokens[key], tick)
 	}
 	t := s.tokens[key]
+	s.given[name] = t
 	if s.flaw.token != nil {
 		t = s.flaw.token(name, c, t)
 	}
@@ -131,11 +167,12 @@ func (s *server) find(name, id string) *claim {
 
 // An answer says where a claim stands.
 type answer struct {
-	held, queued, refused bool
-	token                 uint64
-	ttl                   time.Duration
-	holder                claim
-	waiters               int
+	held, queued, refused, noRoom bool
+	outside                       bool // where flawed code leaves a waiter
+	token                         uint64
+	ttl                           time.Duration
+	holder                        claim
+	waiters                       int
 }
 
 // claim puts c into the queue, or finds it there.
@@ -144,29 +181,47 @@ func (s *server) claim(name string, c *claim, try, mayCreate bool) answer {
 	defer s.mu.Unlock()
 	name = s.flaw.mapName(name)
 	s.settle(name)
+	if s.flaw.lazyReplicas || s.flaw.diesWithLast {
+		s.look()
+	}
 	q := s.queues[name]
 	have := s.find(name, c.id)
 	switch {
 	case s.undone[c.id], have == nil && !mayCreate:
+		s.late(name, c)
 		return answer{}
-	case have == nil && try && len(q) > 0 && !s.flaw.tryGrants:
+	case have == nil && c.watching && len(q) > 0 && !s.had[c.id]:
+		return answer{outside: true}
+	case have == nil && try && len(q) > 0 && !s.takes(c):
+		if s.flaw.leaseUntilClose {
+			s.residue = append(s.residue, leaseOf(c.client))
+		}
 		if s.flaw.leaseLeftByTry {
 			s.residue = append(s.residue, "lease of "+c.id)
 		}
-		return answer{refused: true, holder: *q[0], waiters: len(q) - 1}
+		return s.refusal(q)
+	case have == nil && s.full():
+		return answer{noRoom: true}
 	case have == nil:
 		have = c
 		have.ttl = s.flaw.grantTTL(have.ttl)
+		have.waited = len(q) > 0
+		have.queuedBehind(q)
 		s.insert(name, have)
+	default:
+		have.again++
 	}
-	if have.ttl > 0 {
-		have.expires = time.Now().Add(s.flaw.lease(have.ttl))
+	s.follow(have, c.feed)
+	if have.ttl > 0 && (have == c || !s.flaw.waitingRenewsNothing) {
+		have.expires = s.now().Add(s.flaw.lease(have.ttl))
 	}
-	if s.flaw.tryGrants && try && have.token == 0 {
+	if try && have.token == 0 && s.takes(c) {
 		have.token = s.mint(name, have)
 	}
 	s.settle(name)
-	return answer{held: have.token != 0, queued: have.token == 0, token: have.token, ttl: have.ttl, holder: *s.queues[name][0], waiters: len(s.queues[name]) - 1}
+	s.share(have)
+	held := have.token != 0 && !have.missed
+	return answer{held: held, queued: !held, token: have.token, ttl: have.ttl, holder: *s.queues[name][0], waiters: len(s.queues[name]) - 1}
 }
 
 func (s *server) insert(name string, c *claim) {
@@ -193,19 +248,31 @@ func (s *server) renew(name, id string, ttl time.Duration) (found bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	name = s.flaw.mapName(name)
-	s.settle(name)
+	if !s.flaw.renewsLate {
+		s.settle(name)
+	}
 	c := s.find(name, id)
 	if q := s.queues[name]; c == nil && s.flaw.renewsByName && len(q) > 0 {
 		c = q[0]
+	}
+	if c == nil {
+		s.stray(name, id, ttl)
 	}
 	if c == nil && s.flaw.renewalRevives && len(s.queues[name]) == 0 {
 		c = &claim{id: id, ttl: ttl, wake: make(chan struct{}, 1)}
 		s.queues[name] = []*claim{c}
 	}
-	if c == nil {
+	if c == nil || s.flaw.renewalWrites && s.full() {
 		return false
 	}
-	from := time.Now()
+	if s.flaw.renewsOne && s.holdsBefore(c) {
+		return true
+	}
+	if c.renewed++; s.flaw.skipsEvenRenewal && c.renewed%2 == 0 {
+		return true
+	}
+	s.renewed[id] = true
+	from := s.now().Add(time.Duration(c.renewed) * s.flaw.renewalCreeps)
 	if s.flaw.renewalAdds {
 		from = c.expires
 	}
@@ -216,9 +283,20 @@ func (s *server) renew(name, id string, ttl time.Duration) (found bool) {
 	return true
 }
 
+// holdsBefore reports whether the client of c has a hold that is older. mu is
+// held.
+func (s *server) holdsBefore(c *claim) bool {
+	for _, q := range s.queues {
+		if q[0].client == c.client && q[0].id < c.id {
+			return true
+		}
+	}
+	return false
+}
+
 // undo removes a claim that came to nothing.
 func (s *server) undo(name, id string) {
-	s.remove(name, func(c *claim) bool { return c.id == id && (c.token == 0 || !s.flaw.leavesQueueOnly) }, id)
+	s.remove(name, func(c *claim) bool { return c.id == id && (c.token == 0 || !s.flaw.leavesQueueOnly && !s.keeps[id]) }, id, true)
 }
 
 // release removes a hold.
@@ -228,10 +306,10 @@ func (s *server) release(name, id, client, identity string) (found bool) {
 			s.flaw.releasesByName && c.token != 0 ||
 			(s.flaw.releasesByClient || s.flaw.retriesByClient) && c.token != 0 && c.client == client ||
 			s.flaw.releasesByPrefix && c.token != 0 && strings.HasPrefix(c.identity, identity)
-	}, id)
+	}, id, false)
 }
 
-func (s *server) remove(name string, match func(*claim) bool, id string) (found bool) {
+func (s *server) remove(name string, match func(*claim) bool, id string, undo bool) (found bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	name = s.flaw.mapName(name)
@@ -244,10 +322,11 @@ func (s *server) remove(name string, match func(*claim) bool, id string) (found 
 	if !s.flaw.sharesByClient {
 		s.undone[id] = true // a claim with this ID may still be on its way
 	}
-	if i < 0 {
+	if i < 0 || s.flaw.releaseWrites && s.full() {
 		return false
 	}
-	wasHeld, ours := q[i].token != 0, q[i].id == id
+	gone := q[i]
+	wasHeld, ours := gone.token != 0, gone.id == id
 	q = slices.Delete(q, i, i+1)
 	if s.flaw.keyLeft && wasHeld {
 		s.residue = append(s.residue, "key "+name)
@@ -255,10 +334,13 @@ func (s *server) remove(name string, match func(*claim) bool, id string) (found 
 	if s.flaw.cancelReorders && !wasHeld && len(q) > 2 {
 		q = append(slices.Insert(slices.Clone(q[2:]), 0, q[0]), q[1])
 	}
+	if wasHeld {
+		s.pass(gone, q, undo)
+	}
 	s.queues[name] = q
-	if s.flaw.wakesTwo && wasHeld && len(q) > 1 && q[1].token == 0 {
+	if wasHeld && len(q) > 1 && q[1].token == 0 && s.wakesTwo(gone, q) {
 		q[1].token = s.mint(name, q[1])
-		poke(q[1])
+		s.push(q[1])
 	}
 	if !s.flaw.wakesNobody {
 		s.settle(name)
@@ -279,6 +361,10 @@ func (s *server) end(name string, token uint64) bool {
 	q := s.queues[name]
 	if len(q) == 0 || token != 0 && q[0].token != token && !s.flaw.breaksAny {
 		return false
+	}
+	s.removed[q[0].id] = removal{happened: true, broken: token != 0}
+	if s.flaw.setsBack && token == 0 && q[0].renewed == 0 {
+		s.setBack[name] = q[0].token
 	}
 	s.queues[name] = q[1:]
 	if s.flaw.tokenResetByEviction {

@@ -3,7 +3,6 @@ package broken
 import (
 	"context"
 	"errors"
-	"maps"
 	"time"
 
 	"github.com/lockerlib/locker"
@@ -11,28 +10,16 @@ import (
 )
 
 var (
-	_ conformance.LossCounter = (*rig)(nil)
-	_ conformance.Stocktaker  = (*rig)(nil)
-	_ conformance.WallStepper = (*rig)(nil)
-	_ conformance.Prefixer    = (*rig)(nil)
-	_ conformance.Pauser      = (*rig)(nil)
-	_ conformance.Restarter   = (*rig)(nil)
-	_ conformance.Forgetter   = (*rig)(nil)
-	_ conformance.Flusher     = (*rig)(nil)
+	_ conformance.LossCounter  = (*rig)(nil)
+	_ conformance.Stocktaker   = (*rig)(nil)
+	_ conformance.WallStepper  = (*rig)(nil)
+	_ conformance.Prefixer     = (*rig)(nil)
+	_ conformance.Pauser       = (*rig)(nil)
+	_ conformance.Restarter    = (*rig)(nil)
+	_ conformance.Disconnecter = (*rig)(nil)
+	_ conformance.Forgetter    = (*rig)(nil)
+	_ conformance.Flusher      = (*rig)(nil)
 )
-
-// without names what a server that is a map cannot have done to it.
-func without() map[conformance.Power]string {
-	powers := make(map[conformance.Power]string)
-	for _, p := range conformance.ServerPowers() {
-		powers[p] = "the server is a map in this process"
-	}
-	delete(powers, conformance.PowerPause)
-	delete(powers, conformance.PowerRestart)
-	delete(powers, conformance.PowerForget)
-	delete(powers, conformance.PowerFlush)
-	return powers
-}
 
 func (r *rig) Lost(l locker.Locker) (n int64, err error) {
 	err = r.disturb(l, func(w *link) { n = w.lost })
@@ -80,11 +67,40 @@ func (r *rig) ResumeServer(context.Context) error {
 	if r.server.paused != nil {
 		close(r.server.paused)
 		r.server.paused = nil
+		r.server.resumed()
 	}
-	for name := range maps.Clone(r.server.queues) {
-		r.server.settle(name)
+	r.server.settleAll()
+	return nil
+}
+
+// DisconnectServer has requests wait on their way, as TCP does, while time passes
+// at the server.
+func (r *rig) DisconnectServer(context.Context) error {
+	r.server.mu.Lock()
+	defer r.server.mu.Unlock()
+	if r.server.apart == nil {
+		r.server.apart = make(chan struct{})
 	}
 	return nil
+}
+
+// ReconnectServer lets them arrive.
+func (r *rig) ReconnectServer(context.Context) error {
+	r.server.mu.Lock()
+	defer r.server.mu.Unlock()
+	if r.server.apart != nil {
+		close(r.server.apart)
+		r.server.apart, r.server.joined = nil, time.Now()
+		r.server.tellAll()
+	}
+	return nil
+}
+
+// offline reports whether nobody reaches the server.
+func (s *server) offline() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.apart != nil
 }
 
 // KillServer has requests get lost at the server.
@@ -104,9 +120,7 @@ func (r *rig) RestartServer(context.Context) error {
 	if s.flaw.forgetsOnRestart {
 		clear(s.queues)
 	}
-	for name := range maps.Clone(s.queues) {
-		s.settle(name)
-	}
+	s.settleAll()
 	return nil
 }
 
@@ -115,41 +129,53 @@ func (r *rig) RestartEmpty(ctx context.Context) error {
 	if err := r.FlushAll(ctx); err != nil {
 		return err
 	}
+	r.server.restartedEmpty()
 	return r.RestartServer(ctx)
 }
 
-// FlushAll deletes everything. Tokens of a right server go on, as those do that
-// follow a clock.
+// FlushAll deletes everything.
 func (r *rig) FlushAll(context.Context) error {
 	s := r.server
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.flushed()
 	clear(s.queues)
-	if s.flaw.tokensAreData || s.flaw.coarseTokens {
-		clear(s.tokens)
-	}
+	clear(s.tokens)
 	return nil
 }
 
-// gives names what a server without a disk, whose data anybody may delete,
-// cannot keep.
+// gives names what a server cannot keep that has no disk, whose replica lags,
+// which evicts what is in the way, and which tells the time by a clock that can
+// be set.
 func gives() map[string]string {
 	return map[string]string{
 		"S4":   "the server has no disk",
+		"S9":   "the replica does not have what it was not told",
+		"S10a": "the server evicts whatever it hits",
 		"S10b": "who deletes all data deletes the holds",
+		"S13":  "leases end by the server's time of day",
 	}
 }
 
-// standing returns what to wait for before a request is carried out, and
-// whether it gets lost.
-func (s *server) standing() (until <-chan struct{}, lost bool) {
+// standing returns the server that carries out what comes in by a door, or what
+// to wait for before that. A request that gets lost is errLost.
+func (s *server) standing(door int) (at *server, until <-chan struct{}, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.paused, s.killed
+	switch {
+	case s.killed:
+		return nil, nil, errLost
+	case s.paused != nil:
+		return nil, s.paused, nil
+	case s.apart != nil:
+		return nil, s.apart, nil
+	}
+	at, err = s.through(door)
+	return at, nil, err
 }
 
 // still reports whether the server does nothing by itself. mu is held.
-func (s *server) still() bool { return s.paused != nil || s.killed }
+func (s *server) still() bool { return s.paused != nil || s.killed || !s.led() }
 
 // kept counts what flawed code keeps for names that nobody holds.
 func (s *server) kept() int {

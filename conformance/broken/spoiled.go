@@ -10,7 +10,7 @@ import (
 func spoiled() []spoiledLock {
 	var all []spoiledLock
 	for _, group := range [][]spoiledLock{
-		basics(), waits(), cancels(), leases(), losses(), owners(), entries(), tokens(), queues(), names(), leftovers(), inputs(), processes(), faults(),
+		basics(), waits(), cancels(), leases(), losses(), owners(), entries(), tokens(), queues(), names(), leftovers(), inputs(), processes(), faults(), clocks(), rooms(), scripted(), feeds(), clusters(), pairs(), connections(), alone(), tellings(),
 	} {
 		all = append(all, group...)
 	}
@@ -39,7 +39,7 @@ func waits() []spoiledLock {
 		{"wakes two", "A release grants to the first two waiters.", "W2", "one waiter only", flaw{wakesTwo: true}},
 		{"waits for a release", "Expiry wakes nobody, and waiters look at nothing but the push.", "W3", "crash", flaw{wakesOnReleaseOnly: true, onlyPushed: true, waitersLiveForever: true}},
 		{"polls", "Waiters ask a hundred times per TTL.", "W4", "waiting costs", flaw{polls: true}},
-		{"dead watch", "A waiter whose push was lost is not told again.", "W5", "while its link was away", flaw{onlyPushed: true, waitersLiveForever: true}},
+		{"dead watch", "A waiter whose push was lost is not told again.", "W5", "while its link was away", flaw{onlyPushed: true, waitersLiveForever: true, feedStopsSilently: true}},
 		{"watches a ghost", "A waiter whose claim ran out waits on without one.", "W6", "still blocked on a free name", flaw{stuckWhenGone: true}},
 	}
 }
@@ -63,12 +63,14 @@ func leases() []spoiledLock {
 		{"never expires", "The server never lets go of a dead client's hold.", "E1", "by one TTL and the slack", flaw{expiryNeverNoticed: true}},
 		{"half lease", "The server lets go after half a TTL.", "E1", "until the Deadline", flaw{leaseOf: func(d time.Duration) time.Duration { return d / 2 }}},
 		{"triple lease", "The server lets go after three TTLs.", "E1", "by one TTL and the slack", flaw{leaseOf: func(d time.Duration) time.Duration { return 3 * d }}},
+		{"waiting renews nothing", "A claim that is repeated keeps the lease of the first time.", "E1", "until the Deadline", flaw{waitingRenewsNothing: true}},
 		{"one lease for all", "The server keeps a default lease, whatever was granted.", "E2", "until its Deadline", flaw{leaseOf: func(time.Duration) time.Duration { return time.Second }}},
 		{"dead waiters", "A waiter that died is granted the name and kept.", "E3", "dead waiter", flaw{waitersLiveForever: true}},
 		{"echo", "TTL reports what was asked; the server keeps a second at least.", "E5", "by one TTL and the slack", flaw{echoesTTL: true, leaseOf: func(d time.Duration) time.Duration { return max(d, time.Second) }}},
 		{"stale grant", "A grant whose lease ran out on the way is returned.", "E6", "validity is used up", flaw{noCheckAfterWait: true}},
 		{"counts from the reply", "Validity counts from the answer.", "E7", "from before the request", flaw{deadlineFromReply: true}},
 		{"no renewal", "A hold is never renewed.", "N1", "hold that is renewed lasts", flaw{noRenewal: true}},
+		{"renews one", "Of the holds that a client renews only the first is kept, and all are confirmed.", "N1", "under contention", flaw{renewsOne: true}},
 		{"zombie renewal", "Renewal goes on after Release, by name.", "N2", "by one TTL and the slack", flaw{renewsOn: true, renewsByName: true, anyAnswerRenews: true, noDeadline: true}},
 		{"renews by name", "Renewal extends whoever holds the name.", "N3", "by one TTL and the slack", flaw{renewsByName: true}},
 		{"renewal revives", "Renewal of a hold that is gone writes it anew.", "N4", "does not bring a hold back", flaw{renewalRevives: true}},
@@ -110,7 +112,7 @@ func entries() []spoiledLock {
 		{"waits for itself", "A local mutex without a context guards each name.", "R2", "honours its context", flaw{localMutex: true, ignoresCancel: true}},
 		{"anyone enters", "Every goroutine of a client enters its holds.", "R3", "held name is refused", flaw{anyoneEnters: true}},
 		{"identity enters", "A Locker with the same identity enters.", "R3", "on another Locker", flaw{identityEnters: true}},
-		{"token per level", "Each level has a token of its own.", "R4", "token does not change", flaw{tokenPerLevel: true}},
+		{"token per level", "Each level has a token of its own.", "R4", "token does not change", flaw{tokenPerLevel: true, tokensCounted: true}},
 		{"TTL per level", "A re-entry with another TTL reports that one.", "R4", "TTL does not change", flaw{ttlPerLevel: true}},
 		{"failures count", "A re-entry that failed is counted.", "R5", "one release frees", flaw{failedCounts: true}},
 		{"newest level only", "A loss ends the newest level only.", "R6", "ends every level", flaw{newestOnly: true}},
@@ -125,9 +127,9 @@ func tokens() []spoiledLock {
 	}
 	return []spoiledLock{
 		{"constant token", "Every hold has the same token.", "F1", "strictly increase", flaw{token: last(7)}},
-		{"token per client", "Each client counts its own tokens.", "F1", "strictly increase", flaw{tokenPerClient: true}},
-		{"token in the key", "The counter goes with the key.", "F2", "was not held for a while", flaw{tokenInKey: true}},
-		{"token reset", "An eviction resets the counter.", "F3", "over an eviction", flaw{tokenResetByEviction: true}},
+		{"token per client", "Each client counts its own tokens.", "F1", "strictly increase", flaw{tokenPerClient: true, tokensCounted: true}},
+		{"token in the key", "The counter goes with the key.", "F2", "was not held for a while", flaw{tokenInKey: true, tokensCounted: true}},
+		{"token reset", "An eviction resets the counter.", "F3", "over an eviction", flaw{tokenResetByEviction: true, tokensCounted: true}},
 		{"token after the grant", "The token is fetched by a second request.", "F4", "late write", flaw{tokenAfterGrant: true, noCheckAfterWait: true}},
 		{"no token", "Every token is zero.", "F5", "greater than 0", flaw{noTokens: true}},
 		{"large token", "Tokens are nanoseconds since 1970.", "F5", "below 2^53", flaw{token: func(_ string, _ *claim, n uint64) uint64 { return uint64(time.Now().UnixNano()) + n }}},
@@ -191,11 +193,24 @@ func lenient(accepts func(name string) bool, ttl time.Duration, clean func(strin
 	}
 }
 
+// tooShort is right only for leases that are longer than the shortest.
+func tooShort(ttl time.Duration) time.Duration {
+	if ttl < 100*time.Millisecond {
+		return time.Millisecond
+	}
+	return ttl
+}
+
 func inputs() []spoiledLock {
 	is := func(want string) func(string) bool { return func(s string) bool { return s == want } }
 	toValid := func(s string) string { return strings.ToValidUTF8(s, "\ufffd") }
 	return []spoiledLock{
 		{"zero is for ever", "A TTL of zero or less never runs out.", "Z1", "is ErrInvalid", flaw{lenient: lenient(is("z1"), 0, nil)}},
+		{"short lease", "A lease of less than 100 ms is reported as 10 ms, and kept for one.", "Z2", "nobody else gets the name", flaw{
+			ttl:             func(d time.Duration) time.Duration { return max(d, 10*time.Millisecond) },
+			leaseOf:         tooShort,
+			anyAnswerRenews: true,
+		}},
 		{"rounds to zero", "A TTL below a millisecond is rounded down, and never runs out.", "Z2", "rounded up", flaw{ttl: func(d time.Duration) time.Duration { return d.Truncate(time.Millisecond) }}},
 		{"overflow", "A TTL of a hundred years overflows into a day.", "Z3", "is ErrInvalid", flaw{lenient: lenient(is("z3"), 24*time.Hour, nil)}},
 		{"nameless", "An empty name is a name.", "Z4", "is ErrInvalid", flaw{lenient: lenient(is(""), time.Second, nil)}},
@@ -211,8 +226,8 @@ func faults() []spoiledLock {
 		{"impatient", "A renewal that is not answered within an eighth of the TTL is taken for a loss.", "S1", "the hold lasts", flaw{givesUp: true}},
 		{"trusts the server", "A holder whose server says nothing believes on.", "S2", "told by its Deadline", flaw{noDeadline: true}},
 		{"kept in memory", "The server writes nothing down.", "S3", "a held name is refused", flaw{forgetsOnRestart: true}},
-		{"counts in memory", "The counter for tokens begins anew when the server starts with nothing.", "S4", "tokens increase under every fault", flaw{tokensAreData: true}},
-		{"counts in the data", "The counter for tokens is deleted with the rest.", "S10b", "tokens increase under every fault", flaw{tokensAreData: true}},
+		{"counts in memory", "The counter for tokens begins anew when the server starts with nothing.", "S4", "tokens increase under every fault", flaw{tokensCounted: true}},
+		{"counts in the data", "The counter for tokens is deleted with the rest.", "S10b", "tokens increase under every fault", flaw{tokensCounted: true}},
 		{"counts milliseconds", "Tokens follow a clock that many quick grants overtake.", "F7", "tokens increase after all data was deleted", flaw{coarseTokens: true}},
 		{"impatient with its link", "A renewal that is not answered within an eighth of the TTL is taken for a loss.", "S5", "the hold lasts", flaw{givesUp: true}},
 		{"wall clock", "The deadline is a time of day.", "S11", "the hold lasts", flaw{wallClock: true}},

@@ -64,7 +64,7 @@ func (t *tutorial) ask(ctx context.Context, f func(store map[string]entry, now t
 	if err := wait(ctx, nil, time.Millisecond); err != nil {
 		return err
 	}
-	return t.link.call(ctx, t.server, func() {
+	return t.link.call(ctx, time.Time{}, t.server, func(*server) {
 		t.server.mu.Lock()
 		defer t.server.mu.Unlock()
 		now := time.Now()

@@ -22,8 +22,8 @@ func Maker(bubble bool) conformance.Maker {
 	p := conformance.Profile{
 		Backend: "memory",
 		Server:  "memlock in this process",
-		TTL:     200 * time.Millisecond,
-		Slack:   50 * time.Millisecond, // what a loaded machine may make a timer wait
+		TTL:     500 * time.Millisecond, // what a loaded machine can still keep alive
+		Slack:   50 * time.Millisecond,  // what a loaded machine may make a timer wait
 		FIFO:    true,
 		Without: map[conformance.Power]string{
 			conformance.PowerSpawn: "the server lives in this process, and so do its clients",
@@ -31,6 +31,9 @@ func Maker(bubble bool) conformance.Maker {
 		},
 	}
 	for _, power := range append(conformance.ServerPowers(), conformance.PowerPrefix) {
+		if power == conformance.PowerNetwork {
+			continue
+		}
 		p.Without[power] = "the server is a part of this process, and has neither disk nor prefixes"
 	}
 	if bubble {
@@ -55,6 +58,7 @@ type rig struct {
 	clients []*memlock.Client
 	slept   map[*memlock.Client]*atomic.Int64
 	stepped map[*memlock.Client]*atomic.Int64
+	away    bool // the server is off its network
 }
 
 var (
@@ -69,6 +73,9 @@ var (
 	_ conformance.LossCounter = (*rig)(nil)
 	_ conformance.Stocktaker  = (*rig)(nil)
 	_ conformance.WallStepper = (*rig)(nil)
+	_ conformance.Resetter    = (*rig)(nil)
+	_ conformance.HalfOpener  = (*rig)(nil)
+	_ conformance.Staller     = (*rig)(nil)
 )
 
 func (r *rig) Open(_ context.Context, opts ...locker.OpenOption) (locker.Locker, error) {
@@ -85,6 +92,9 @@ func (r *rig) Open(_ context.Context, opts ...locker.OpenOption) (locker.Locker,
 	defer r.mu.Unlock()
 	r.clients = append(r.clients, c)
 	r.slept[c], r.stepped[c] = slept, stepped
+	if r.away {
+		c.Cut(memlock.Both)
+	}
 	return c, nil
 }
 

@@ -56,7 +56,7 @@ func visibleResult(res conformance.Result) conformance.Result {
 	for _, s := range []*string{&res.ID, &res.Group, &res.Class, &res.Number} {
 		*s = clean(*s)
 	}
-	for _, s := range []*string{&res.Rule, &res.Expected, &res.Seen, &res.Repeat} {
+	for _, s := range []*string{&res.Rule, &res.Expected, &res.Seen, &res.Repeat, &res.Recheck} {
 		*s = visible(*s)
 	}
 	res.Done = visibleAll(res.Done)

@@ -16,8 +16,17 @@ import (
 //go:embed page.tmpl
 var pageTemplate string
 
+//go:embed evidence.tmpl
+var evidenceTemplate string
+
+//go:embed palette.css
+var paletteStyle string
+
 //go:embed page.css
 var pageStyle string
+
+//go:embed drawing.css
+var drawingStyle string
 
 //go:embed narrow.css
 var narrowStyle string
@@ -25,10 +34,13 @@ var narrowStyle string
 //go:embed page.js
 var pageScript string
 
-var page = template.Must(template.New("page").Funcs(template.FuncMap{
-	"span":  span,
-	"clock": clock,
-}).Parse(pageTemplate))
+var page = parse(pageTemplate)
+
+// parse adds what all pages and drawings share.
+func parse(text string) *template.Template {
+	t := template.New("page").Funcs(template.FuncMap{"span": span, "clock": clock})
+	return template.Must(template.Must(t.Parse(evidenceTemplate)).Parse(text))
+}
 
 // HTML writes r as one page that needs no network and no other file. It can be
 // read whole without scripts; with them, cells open in place and rows can be
@@ -80,12 +92,13 @@ type cellView struct {
 	Result                  *conformance.Result // nil: not run
 	Took                    string
 	Timeline                *timeline
+	Open                    bool // at once
 }
 
 // style adds the rules for narrow screens under the width at which the columns
 // of that many backends no longer fit.
 func style(backends int) string {
-	return fmt.Sprintf("%s@media (max-width: %drem) {\n%s}\n", pageStyle, max(44, 20+6*backends), narrowStyle)
+	return fmt.Sprintf("%s%s%s@media (max-width: %drem) {\n%s}\n", paletteStyle, pageStyle, drawingStyle, max(44, 20+6*backends), narrowStyle)
 }
 
 func newView(r *conformance.Report) view {
@@ -154,11 +167,7 @@ func newRow(t table, r row, number int) rowView {
 			Backend: t.backends[i].Backend, Server: t.backends[i].Server, Result: res,
 		}
 		if res != nil {
-			c.verdictView = verdictOf(res.Verdict, 1)
-			c.Took = shown(res.Took)
-			if len(res.Events) > 0 {
-				c.Timeline = newTimeline(res.Events, res.Verdict.Green() && res.Verdict != conformance.GivesWay)
-			}
+			c.show()
 			slugs = append(slugs, c.Slug)
 			search = append(search, res.Number, res.Seen, res.Expected)
 		}
@@ -167,6 +176,14 @@ func newRow(t table, r row, number int) rowView {
 	rv.Verdicts = strings.Join(slugs, " ")
 	rv.Search = strings.ToLower(strings.Join(search, " "))
 	return rv
+}
+
+func (c *cellView) show() {
+	c.verdictView = verdictOf(c.Result.Verdict, 1)
+	c.Took = shown(c.Result.Took)
+	if len(c.Result.Events) > 0 {
+		c.Timeline = newTimeline(c.Result)
+	}
 }
 
 // shown is empty for what was not measured.

@@ -29,11 +29,14 @@ func TestDecodeRefuses(t *testing.T) {
 		return `{"version":` + version + `,"time":"2026-11-21T10:00:00Z","machine":"m"` + more +
 			`,"backends":[{"backend":"b","server":"s","ttl_ns":1,"slack_ns":1,"took_ns":1,"results":[` + results + `]}]}`
 	}
-	if _, err := Decode(strings.NewReader(report("1", "", result))); err != nil {
-		t.Fatalf("the report that the others vary is refused: %v", err)
+	for _, version := range []string{"1", "2"} {
+		if r, err := Decode(strings.NewReader(report(version, "", result))); err != nil || r.Version != conformance.ReportVersion {
+			t.Fatalf("the report that the others vary is refused in version %s: %v", version, err)
+		}
 	}
 	for name, test := range map[string]struct{ in, says string }{
-		"another version":  {report("2", "", result), "version 2"},
+		"another version":  {report("3", "", result), "version 3"},
+		"later in 1":       {report("1", "", strings.Replace(result, `"took_ns"`, `"recheck":"c","took_ns"`, 1)), "version 1 has not"},
 		"no version":       {`{}`, "version 0"},
 		"unknown field":    {report("1", `,"colour":"red"`, result), "colour"},
 		"something after":  {report("1", "", result) + `{}`, "follows"},

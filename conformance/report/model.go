@@ -153,6 +153,9 @@ func headline(r *conformance.Report) string {
 	case optional > 0:
 		return fmt.Sprintf("%s of %s on %s are green.", thousands(total-optional), plural(total, "result"), plural(len(r.Backends), "backend")) + but
 	}
+	if total == 1 {
+		return "The only result is green."
+	}
 	return fmt.Sprintf("All %s on %s are green.", plural(total, "result"), plural(len(r.Backends), "backend"))
 }
 

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 )
 
 // sentence says what the drawing shows, the worst first.
@@ -47,6 +49,18 @@ func (s *story) sentence(clashes []clash) string {
 		return fmt.Sprintf("%s held %s %s.", who[0], what, times(len(s.holds)))
 	}
 	return fmt.Sprintf("%s held %s %s, never two at once.", list(who), what, times(len(s.holds)))
+}
+
+// inOneSentence is the first line of a finding, from a capital letter on.
+func inOneSentence(seen string) string {
+	line, _, _ := strings.Cut(seen, "\n")
+	if r, size := utf8.DecodeRuneInString(line); size > 0 {
+		line = string(unicode.ToUpper(r)) + line[size:]
+	}
+	if line != "" && !strings.HasSuffix(line, ".") {
+		line += "."
+	}
+	return line
 }
 
 // told speaks of a loss and of who came next.

@@ -73,6 +73,9 @@ func read(events []conformance.Event) story {
 	for _, e := range events {
 		s.end = max(s.end, e.At)
 	}
+	if slices.ContainsFunc(events, func(e conformance.Event) bool { return e.Kind == kindAcquire && e.At == s.end }) {
+		s.end += s.end / 20 // so that this hold can be seen
+	}
 	for _, e := range events {
 		switch e.Kind {
 		case kindWait:
@@ -88,7 +91,7 @@ func read(events []conformance.Event) story {
 			switch {
 			case isCrash(e):
 				s.crash(e)
-			case e.Name != "" && e.Token != 0:
+			case e.Name != "":
 				s.take(e)
 				f.to, f.healed = e.At, true // it happened, and nothing lasts but its effect
 			}
@@ -187,11 +190,12 @@ func (s *story) lose(e conformance.Event) {
 }
 
 // take ends a hold on the server, as an eviction or a break does. Whose it was
-// only the token tells: e.Client is who did it.
+// only the token tells, as e.Client may be who did it; where there are no tokens
+// it is whose hold it was.
 func (s *story) take(e conformance.Event) {
 	for i := range s.holds {
 		h := &s.holds[i]
-		if h.end == open && h.name == e.Name && h.token == e.Token && h.client != serverLane {
+		if h.end == open && h.name == e.Name && h.token == e.Token && (e.Token != 0 || h.client == e.Client) && h.client != serverLane {
 			h.to, h.end = e.At, taken
 			s.untold = append(s.untold, stretch{client: h.client, name: h.name, token: h.token, from: e.At, to: s.end})
 			return

@@ -206,7 +206,18 @@ func (p *printer) backends(t table) {
 // a double hold would be a lie, and what this backend cannot show.
 func (p *printer) declared(t table) {
 	p.brief(t, "Gives way, as declared", func(res *conformance.Result) bool { return res.Verdict == conformance.GivesWay })
-	p.brief(t, "Cannot be shown here, as declared", func(res *conformance.Result) bool { return res.OK() && !res.Verdict.Green() })
+	p.brief(t, "Cannot be shown here, as declared", func(res *conformance.Result) bool { return unshown(res) && declaredAway(res) })
+	p.brief(t, "Optional, and not shown here", func(res *conformance.Result) bool { return unshown(res) && !declaredAway(res) })
+}
+
+// unshown reports whether a result is not green, and need not be.
+func unshown(res *conformance.Result) bool { return res.OK() && !res.Verdict.Green() }
+
+// declaredAway reports whether a profile gives the reason why a power is
+// missing. A missing power that nobody declared has none.
+func declaredAway(res *conformance.Result) bool {
+	missing, ok := strings.CutPrefix(res.Seen, "the rig has no ")
+	return ok && strings.Contains(missing, ": ")
 }
 
 func (p *printer) brief(t table, title string, which func(*conformance.Result) bool) {
@@ -248,11 +259,14 @@ func (p *printer) notGreen(t table) {
 		if res.Seen != "" {
 			p.wrapped("  seen      ", res.Seen)
 		}
-		if len(res.Events) > 0 {
-			p.wrapped("  timeline  ", newTimeline(res.Events, res.Verdict.Green() && res.Verdict != conformance.GivesWay).Sentence)
+		if drawn := newTimeline(res).Sentence; len(res.Events) > 0 && drawn != inOneSentence(res.Seen) {
+			p.wrapped("  timeline  ", drawn)
 		}
 		if res.Repeat != "" {
 			p.line("  repeat    " + clean(res.Repeat))
+		}
+		if res.Recheck != "" {
+			p.line("  recheck   " + clean(res.Recheck))
 		}
 	})
 }

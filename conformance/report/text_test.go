@@ -59,7 +59,7 @@ func TestTextFits(t *testing.T) {
 		b.Backend = name
 		many.Backends = append(many.Backends, b)
 	}
-	for _, r := range []*conformance.Report{sample(), many, {Version: 1}} {
+	for _, r := range []*conformance.Report{sample(), many, {Version: conformance.ReportVersion}} {
 		for _, width := range []int{1, 60, 80, 100, 200} {
 			most := min(max(width, minWidth), maxWidth)
 			for line := range strings.Lines(text(t, r, TextOptions{Width: width})) {
@@ -103,7 +103,7 @@ func TestTextKeepsControlCharactersOut(t *testing.T) {
 
 // named is a report whose every label is s.
 func named(s string) *conformance.Report {
-	return &conformance.Report{Version: 1, Machine: s, Notes: []string{s}, Backends: []conformance.BackendReport{{
+	return &conformance.Report{Version: conformance.ReportVersion, Machine: s, Notes: []string{s}, Backends: []conformance.BackendReport{{
 		Backend: s, Server: s,
 		Results: []conformance.Result{{
 			ID: s, Rule: s, Group: s, Class: s, Verdict: conformance.Broken, Number: s,
@@ -127,6 +127,24 @@ func TestTextColour(t *testing.T) {
 	plain = regexp.MustCompile(`(?m) +$`).ReplaceAllString(plain, "")
 	if plain != text(t, sample(), TextOptions{}) {
 		t.Error("colour changes the text")
+	}
+}
+
+// What a profile declares is told apart from what nobody declared and nothing
+// demands.
+func TestTextTellsWhatWasDeclared(t *testing.T) {
+	unshown := func(id, seen string) conformance.Result {
+		return conformance.Result{ID: id, Class: conformance.Optional, Verdict: conformance.NotShown, Seen: seen}
+	}
+	r := &conformance.Report{Backends: []conformance.BackendReport{{Backend: "one", Results: []conformance.Result{
+		unshown("T1", "the rig has no Spawner: it is one process"), unshown("T2", "the rig has no Evictor"), unshown("T3", "nobody could see: it is dark"),
+	}}}}
+	got := text(t, r, TextOptions{})
+	_, after, _ := strings.Cut(got, "Cannot be shown here, as declared\n")
+	declared, optional, ok := strings.Cut(after, "Optional, and not shown here\n")
+	if !ok || !strings.Contains(declared, "T1 on one") || strings.Contains(declared, "T2 on one") || strings.Contains(declared, "T3 on one") ||
+		!strings.Contains(optional, "T2 on one") || !strings.Contains(optional, "T3 on one") {
+		t.Errorf("it says\n%s", got)
 	}
 }
 

@@ -20,18 +20,17 @@ const (
 // A timeline is a drawing. Positions across are percentages, so that it fits
 // every screen with letters of one size; positions down are pixels.
 type timeline struct {
-	Sentence   string
-	Alarm      bool // two holds overlap
-	Height     int
-	Lanes      []lane
-	Faults     []mark // over all lanes
-	Clashes    []mark
-	ClashTextY int
-	Ticks      []mark
-	AxisY      int
-	Listed     []conformance.Event
-	Total      int
-	Left       string // what was not drawn
+	Sentence string
+	Alarm    bool // two holds overlap
+	Height   int
+	Lanes    []lane
+	Faults   []mark // over all lanes
+	Clashes  []mark
+	Ticks    []mark
+	AxisY    int
+	Listed   []conformance.Event
+	Total    int
+	Left     string // what was not drawn
 }
 
 type lane struct {
@@ -41,6 +40,7 @@ type lane struct {
 	Bars   []bar
 	Faults []mark
 	Notes  []mark
+	texts  shelf // of faults and notes
 }
 
 type bar struct {
@@ -59,6 +59,7 @@ type mark struct {
 	Fit    string
 	Anchor string // of the text: start, middle, end
 	Y, H   int
+	Row    int // of the text
 	TextX  string
 	TextY  int
 }
@@ -80,19 +81,22 @@ const (
 	barGap      = 3
 	laneGap     = 8
 	faultHeight = 18
-	clashHeight = 22
+	clashHeight = 18
 	axisHeight  = 22
-	// In characters of the drawing's font; what the two screens hold.
-	narrowColumns = 44
-	wideColumns   = 110
+	maxRows     = 3 // of texts
 )
 
-// newTimeline draws events; with many it draws a window, which holds the
-// worst overlap if there is one.
-func newTimeline(events []conformance.Event, green bool) *timeline {
+// newTimeline draws the events of a result; with many it draws a window, which
+// holds the worst overlap if there is one. The sentence on top speaks of what
+// can be seen, or else of what was found.
+func newTimeline(res *conformance.Result) *timeline {
+	events, green := res.Events, res.Verdict.Green() && res.Verdict != conformance.GivesWay
 	all := read(events)
 	clashes := notable(all.clashes(), green)
 	t := &timeline{Sentence: all.sentence(clashes), Alarm: len(clashes) > 0, Total: len(events)}
+	if finding := inOneSentence(res.Seen); res.Verdict == conformance.Broken && finding != "" && !t.Alarm {
+		t.Sentence, t.Alarm = finding, true
+	}
 	t.Listed = slices.Clone(events)
 	slices.SortStableFunc(t.Listed, func(a, b conformance.Event) int { return cmp.Compare(a.At, b.At) })
 	if len(t.Listed) > maxDrawn {
@@ -131,29 +135,15 @@ func (s scale) w(from, to time.Duration) string {
 
 func percent(x float64) string { return strconv.FormatFloat(x, 'f', 2, 64) + "%" }
 
-// fit says on which screens text of that many runes has room in w percent.
-func fit(w float64, text string) string {
-	n := float64(len([]rune(text)) + 1)
-	switch {
-	case text == "":
-		return "never"
-	case w*narrowColumns/100 >= n:
-		return "always"
-	case w*wideColumns/100 >= n:
-		return "wide"
-	}
-	return "never"
-}
-
 func (t *timeline) draw(s story, clashes []clash, events []conformance.Event, from time.Duration) {
 	sc := scale{from: from, length: max(s.end-from, 1)}
-	y := 0
+	over := shelf{limit: maxRows}
 	for _, f := range s.faults {
 		if f.client == "" {
-			y = faultHeight
-			t.Faults = append(t.Faults, faultMark(sc, f))
+			t.Faults = append(t.Faults, faultMark(sc, f, &over))
 		}
 	}
+	y := over.used() * faultHeight
 	names := make(map[string]bool)
 	for _, e := range events {
 		if e.Name != "" {
@@ -167,17 +157,19 @@ func (t *timeline) draw(s story, clashes []clash, events []conformance.Event, fr
 		t.Lanes = append(t.Lanes, l)
 	}
 	for i := range t.Faults {
-		t.Faults[i].Y, t.Faults[i].H, t.Faults[i].TextY = 0, y-laneGap, 13
+		t.Faults[i].Y, t.Faults[i].H = 0, y-laneGap
+		t.Faults[i].TextY = 13 + t.Faults[i].Row*faultHeight
 	}
-	if len(clashes) > 0 {
-		for _, c := range clashes {
-			m := clashMark(sc, c)
-			m.Y, m.H = t.between(c.a.client, c.b.client)
-			t.Clashes = append(t.Clashes, m)
-		}
-		t.ClashTextY = y
-		y += clashHeight
+	// The longest one gets its label first.
+	slices.SortStableFunc(clashes, func(a, b clash) int { return cmp.Compare(b.length(), a.length()) })
+	under := shelf{limit: maxRows}
+	for _, c := range clashes {
+		m := clashMark(sc, c, &under)
+		m.Y, m.H = t.between(c.a.client, c.b.client)
+		m.TextY = y + m.Row*clashHeight + 12
+		t.Clashes = append(t.Clashes, m)
 	}
+	y += under.used() * clashHeight
 	t.AxisY = y
 	t.Ticks = ticks(sc, s.end)
 	t.Height = y + axisHeight
@@ -200,7 +192,7 @@ func (t *timeline) between(a, b string) (y, h int) {
 
 // lane stacks what a client did at the same time under several names.
 func (s *story) lane(sc scale, client string, named bool) lane {
-	l := lane{Label: client}
+	l := lane{Label: client, texts: shelf{limit: maxRows}}
 	type item struct {
 		stretch
 		class string
@@ -228,19 +220,15 @@ func (s *story) lane(sc scale, client string, named bool) lane {
 	}
 	for _, f := range s.faults {
 		if f.client == client {
-			l.Faults = append(l.Faults, faultMark(sc, f))
+			l.Faults = append(l.Faults, faultMark(sc, f, &l.texts))
 		}
 	}
 	for _, e := range s.notes {
 		if e.Client == client {
-			text := firstOf(e.Text, e.Kind)
-			l.Notes = append(l.Notes, mark{X: sc.x(e.At), Title: clock(e.At) + ": " + text})
+			l.Notes = append(l.Notes, noteMark(sc, e, &l.texts))
 		}
 	}
-	l.H = labelHeight + max(len(rows), 1)*(barHeight+barGap)
-	if len(l.Faults) > 0 {
-		l.H += faultHeight // their texts, where no name and no bar is
-	}
+	l.H = labelHeight + max(len(rows), 1)*(barHeight+barGap) + l.texts.used()*faultHeight
 	return l
 }
 
@@ -252,12 +240,14 @@ func (l *lane) place(y int) {
 		b.Y = y + labelHeight + b.Y*(barHeight+barGap)
 		b.H = barHeight
 	}
+	texts := y + l.H - l.texts.used()*faultHeight // below the bars
 	for i := range l.Faults {
-		l.Faults[i].Y, l.Faults[i].H = y, l.H
-		l.Faults[i].TextY = y + l.H - 5
+		f := &l.Faults[i]
+		f.Y, f.H, f.TextY = y, l.H, texts+f.Row*faultHeight+13
 	}
 	for i := range l.Notes {
-		l.Notes[i].Y, l.Notes[i].H = y+labelHeight, l.H-labelHeight
+		n := &l.Notes[i]
+		n.Y, n.H, n.TextY = y+labelHeight, l.H-labelHeight, texts+n.Row*faultHeight+13
 	}
 }
 
@@ -295,49 +285,6 @@ func newBar(sc scale, st stretch, class string, row int, named bool) bar {
 	}
 	b.Fit = fit(w, b.Text)
 	return b
-}
-
-func faultMark(sc scale, f fault) mark {
-	m := mark{X: sc.x(f.from), W: sc.w(f.from, f.to), Text: firstOf(f.text, "fault")}
-	m.Title = fmt.Sprintf("%s at %s", m.Text, clock(f.from))
-	switch {
-	case f.to == f.from:
-		m.W = "0"
-	case f.healed:
-		m.Title = fmt.Sprintf("%s from %s to %s (%s)", m.Text, clock(f.from), clock(f.to), span(f.to-f.from))
-	default:
-		m.Title += ", not healed"
-	}
-	// The label begins at the band and may run over its end, but not over the
-	// end of the drawing.
-	m.Fit, m.Anchor, m.TextX = fit(100-sc.part(f.from), m.Text), "start", m.X
-	if m.Fit == "never" || (m.Fit == "wide" && sc.part(f.from) > 50) {
-		m.Fit, m.Anchor, m.TextX = fit(sc.part(f.from), m.Text), "end", m.X
-	}
-	return m
-}
-
-func clashMark(sc scale, c clash) mark {
-	who := c.a.client + " and " + c.b.client
-	if c.a.client == c.b.client {
-		who = c.a.client + " twice"
-	}
-	m := mark{
-		X: sc.x(c.from), W: sc.w(c.from, c.to),
-		Text:  "overlap " + span(c.length()),
-		Title: fmt.Sprintf("overlap: %s held %s from %s to %s (%s)", who, quoted(c.a.name), clock(c.from), clock(c.to), span(c.length())),
-		Fit:   "always", Anchor: "middle",
-	}
-	mid := (sc.part(c.from) + sc.part(c.to)) / 2
-	switch {
-	case mid < 15:
-		m.Anchor, m.TextX = "start", sc.x(c.from)
-	case mid > 85:
-		m.Anchor, m.TextX = "end", sc.x(c.to)
-	default:
-		m.TextX = percent(mid)
-	}
-	return m
 }
 
 // ticks divides the axis at round times.

@@ -104,7 +104,7 @@ func TestDrawingStaysInside(t *testing.T) {
 		"nonsense": evs("0 release A n 1", "3 lost B n 2", "4 heal C", "5 acquire A n 0", "6 acquire A n 0",
 			"7 release A", "8 strange D", "9 fault D", "10 crash D", "11 wait D n"),
 	} {
-		tl := newTimeline(events, false)
+		tl := newTimeline(&conformance.Result{Verdict: conformance.Broken, Events: events})
 		in := func(what, x, w string) {
 			t.Helper()
 			from, err1 := strconv.ParseFloat(strings.TrimSuffix(x, "%"), 64)
@@ -155,7 +155,7 @@ func TestLongRecordingShowsTheWorst(t *testing.T) {
 	at := events[2000].At
 	events = append(events, conformance.Event{At: at, Client: "X", Kind: kindAcquire, Name: "job", Token: 1},
 		conformance.Event{At: at + 2*ms, Client: "X", Kind: kindRelease, Name: "job", Token: 1})
-	tl := newTimeline(events, false)
+	tl := newTimeline(&conformance.Result{Verdict: conformance.Broken, Events: events})
 	if len(tl.Clashes) == 0 || !tl.Alarm {
 		t.Error("the overlap is not in what was drawn")
 	}
@@ -168,11 +168,11 @@ func TestLongRecordingShowsTheWorst(t *testing.T) {
 func TestShortOverlapOfAGreenCheckIsNotDrawn(t *testing.T) {
 	events := evs("0 acquire A n 1", "10 acquire B n 2", "20 release A n 1", "30 release B n 2")
 	events[2].At = events[1].At + 400*time.Microsecond
-	if newTimeline(events, true).Alarm || !newTimeline(events, false).Alarm {
+	if newTimeline(&conformance.Result{Verdict: conformance.Holds, Events: events}).Alarm || !newTimeline(&conformance.Result{Verdict: conformance.Broken, Events: events}).Alarm {
 		t.Error("an overlap of 0.4 ms must be drawn exactly if the check is not green")
 	}
 	events[2].At = events[1].At + 2*ms
-	if !newTimeline(events, true).Alarm {
+	if !newTimeline(&conformance.Result{Verdict: conformance.Holds, Events: events}).Alarm {
 		t.Error("an overlap of 2 ms is hidden because the check is green")
 	}
 }

@@ -18,6 +18,9 @@ GOVULNCHECK   := golang.org/x/vuln/cmd/govulncheck@v1.8.0
 CC_FOUND := $(shell command -v $$($(GO) env CC | cut -d' ' -f1) 2>/dev/null)
 RACE := $(if $(CC_FOUND),-race,)
 
+# Builds a command of the testbed into bin.
+BUILD := mkdir -p bin && $(GO) -C testbed build
+
 # Runs a command with an etcd and a Redis in its environment.
 WITH_SERVERS := $(GO) run ./cmd/servers --
 
@@ -27,30 +30,50 @@ help: ## list the commands
 
 .PHONY: compare
 compare: deps ## show what each backend guarantees: a matrix here, report.html and report.json
-	@cd testbed && mkdir -p ../bin && $(GO) build -o ../bin/compare ./cmd/compare
+	@$(BUILD) -o ../bin/compare ./cmd/compare
 	@exec bin/compare $(ARGS)
 
 .PHONY: compare-foreign
 compare-foreign: deps ## show the same of four other lock libraries, as their documentation uses them
-	@cd testbed && mkdir -p ../bin && $(GO) build -o ../bin/compare ./cmd/compare
-	@exec bin/compare -foreign -parallel 4 -out foreign-out $(ARGS)
+	@$(BUILD) -o ../bin/compare ./cmd/compare
+	@exec bin/compare -foreign -out foreign-out $(ARGS)
+
+.PHONY: faults
+faults: deps ## show what a fault of the server costs: pause, kill, partition, failover, lost data
+	@$(BUILD) -o ../bin/compare ./cmd/compare
+	@exec bin/compare -faults -out faults-out $(ARGS)
+
+.PHONY: compare-all
+compare-all: deps ## all of these in one report: every backend, every way to run its server, every library
+	@$(BUILD) -o ../bin/compare ./cmd/compare
+	@exec bin/compare -all -out all-out $(ARGS)
 
 .PHONY: guarantees
-guarantees: ## write docs/guarantees.md from a run, and docs/broken-lockers.md
-	@$(MAKE) compare ARGS='-guarantees docs/guarantees.md $(ARGS)'
+guarantees: deps ## write docs/guarantees.md from a run, and docs/broken-lockers.md
+	@$(BUILD) -o ../bin/compare ./cmd/compare
+	@bin/compare -all -backends own -out all-out -guarantees docs/guarantees.md $(ARGS)
 	$(GO) test ./conformance/broken -run '^TestTable$$' -update
+
+.PHONY: broken-matrix
+broken-matrix: ## write docs/broken-lockers-matrix.md from a run of every broken locker against every check
+	$(GO) test ./conformance/broken -count=1 -timeout 30m -run '^TestMatrix$$' -update $(ARGS)
 
 .PHONY: foreign
 foreign: ## write docs/foreign.md from a run
 	@$(MAKE) compare-foreign ARGS='-guarantees docs/foreign.md $(ARGS)'
 
-.PHONY: faults
-faults: deps ## show what a fault of the server costs: pause, kill, partition, failover, lost data
-	@cd testbed && mkdir -p ../bin && $(GO) build -o ../bin/compare ./cmd/compare
-	@exec bin/compare -faults -out faults-out $(ARGS)
+# Which backends make soak takes, one after the other, and for how long each.
+SOAK ?= memory etcd-session etcd-lease redis
+FOR  ?= 10m
+
+.PHONY: soak
+soak: deps ## let random faults loose on each of our backends, FOR=10m each; SOAK="redis" for some only
+	@$(BUILD) -o ../bin/soak ./cmd/soak
+	@set -e; for b in $(SOAK); do bin/soak -backend $$b -for $(FOR) -out soak-out/$$b $(ARGS); done
 
 .PHONY: test
 test: deps race ## test both modules with real servers and the race detector
+	$(GO) test -run '^TestAlone$$' $(ARGS) ./conformance/broken
 	cd testbed && $(WITH_SERVERS) sh -c ' \
 		(cd .. && $(GO) test $(RACE) -p $(PARALLEL) -timeout 20m $(ARGS) ./...); root=$$?; \
 		$(GO) test $(RACE) -p $(PARALLEL) -timeout 30m $(ARGS) ./... && exit $$root'
@@ -113,4 +136,4 @@ deps: ## install a Redis where none can be had otherwise and we may
 
 .PHONY: clean
 clean: ## remove what the other commands wrote here
-	rm -rf bin compare-out compare-again faults-out foreign-out .vuln.out
+	rm -rf bin compare-out compare-again faults-out foreign-out all-out soak-out .vuln.out

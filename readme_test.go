@@ -68,7 +68,7 @@ func TestDocumentsLeadSomewhere(t *testing.T) {
 				t.Errorf("%s: %v", doc, err)
 			}
 		}
-		for _, command := range regexp.MustCompile("(?m)(?:^|`)make ([a-z]+)").FindAllStringSubmatch(text, -1) {
+		for _, command := range regexp.MustCompile("(?m)(?:^|`)make ([a-z-]+)").FindAllStringSubmatch(text, -1) {
 			if !strings.Contains(makefile, "\n"+command[1]+":") {
 				t.Errorf("%s: there is no %q", doc, "make "+command[1])
 			}

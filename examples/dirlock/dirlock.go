@@ -2,10 +2,9 @@
 
 // Package dirlock is a complete backend: locks in a directory, for the processes
 // of one machine. A name is a file with its queue. Each request holds flock(2) on
-// a file beside it while it reads the queue and replaces it by rename(2): requests
-// follow one another, and a process that dies leaves the old queue or the new one.
-// Leases end by the wall clock of the machine. The directory belongs on a tmpfs such
-// as /run/lock, and starts empty with the machine, tokens too: a disk is slow here.
+// a file beside it while it reads the queue and replaces it by rename(2): a process
+// that dies leaves the old queue or the new one. Leases end by the wall clock.
+// The directory belongs on a tmpfs such as /run/lock, empty at boot, tokens too.
 package dirlock
 
 import (
@@ -27,10 +26,11 @@ import (
 // Open opens the directory dir, which must exist.
 func Open(dir string, opts ...locker.OpenOption) (locker.Locker, error) {
 	cfg, err := locker.ResolveOpen(opts...)
-	if err != nil {
+	clock := driver.TakeClock(&cfg, driver.SystemClock())
+	if err = errors.Join(err, cfg.Unused()); err != nil { // such as an option of another backend
 		return nil, err
 	}
-	return driver.New(cfg, Backend{dir}, driver.TakeClock(&cfg, driver.SystemClock())), nil
+	return driver.New(cfg, Backend{dir}, clock), nil
 }
 
 // A Backend is one client of a directory. It keeps nothing in memory.
@@ -93,7 +93,7 @@ func (q *queue) find(id string) (*claim, driver.Answer) {
 	c, first := &q.Claims[i], &q.Claims[0]
 	if i > 0 {
 		holder := locker.Holder{Client: first.Client, Owner: first.Owner, Metadata: first.Metadata}
-		return c, driver.Answer{State: driver.Queued, TTL: c.TTL, Recheck: 20 * time.Millisecond, Holder: holder, Waiters: len(q.Claims) - 1}
+		return c, driver.Answer{State: driver.Queued, TTL: c.TTL, Recheck: 20 * time.Millisecond, Holder: holder, Waiters: len(q.Claims) - 2}
 	}
 	if c.Tenure == 0 {
 		q.Last++
@@ -112,7 +112,7 @@ func (b Backend) Claim(ctx context.Context, c driver.Claim) (a driver.Answer, er
 		found, answer := q.find(c.ID)
 		found.Claim, found.Expires = c, now.Add(c.TTL)
 		if a = answer; c.Try && a.State == driver.Queued {
-			a.State, a.Waiters = driver.Refused, a.Waiters-1 // and nothing is written
+			a.State = driver.Refused // and nothing is written
 		}
 		return a.State != driver.Refused
 	})

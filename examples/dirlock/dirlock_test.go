@@ -4,12 +4,14 @@ package dirlock_test
 
 import (
 	"context"
+	"errors"
 	"os"
 	"testing"
 	"time"
 
 	"github.com/lockerlib/locker"
 	"github.com/lockerlib/locker/conformance"
+	"github.com/lockerlib/locker/driver"
 	"github.com/lockerlib/locker/examples/dirlock"
 )
 
@@ -52,4 +54,33 @@ func without() map[conformance.Power]string {
 		}
 	}
 	return powers
+}
+
+// An option that belongs to another backend is refused, not ignored.
+func TestForeignOption(t *testing.T) {
+	type other struct{}
+	if l, err := dirlock.Open(t.TempDir(), locker.WithBackend(other{}, 1)); !errors.Is(err, locker.ErrInvalid) || l != nil {
+		t.Errorf("Open gave %v, %v", l, err)
+	}
+}
+
+// Who is refused is told how many others wait, and does not count itself.
+func TestWaitersDoNotCountTheCaller(t *testing.T) {
+	b := dirlock.Backend{Dir: t.TempDir()}
+	claim := func(id string, try bool) driver.Answer {
+		a, err := b.Claim(t.Context(), driver.Claim{ID: id, Name: "name", TTL: time.Minute, Try: try})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return a
+	}
+	claim("holder", false)
+	for i, c := range []struct {
+		id  string
+		try bool
+	}{{"first", false}, {"second", false}, {"third", true}} {
+		if a := claim(c.id, c.try); a.Waiters != i {
+			t.Errorf("%s was told of %d waiters, want %d", c.id, a.Waiters, i)
+		}
+	}
 }

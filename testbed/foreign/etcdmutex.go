@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -17,10 +18,11 @@ import (
 	"github.com/lockerlib/locker/testbed/servers"
 )
 
-// etcdMutex is the Mutex of etcd's client. Its documentation makes one Session
-// for each competitor, and that is what a Locker is here: one Session for each
-// TTL that is asked for, and a new Mutex for each lock. The token is the
-// revision of Header, the deadline is not told, and the loss is Session.Done.
+// etcdMutex is the Mutex of etcd's client. It excludes sessions, by its
+// documentation and its examples: two Mutexes of one Session have one key, and
+// both hold. Each acquire competes here, so that each has a Session of its own,
+// which is closed after Unlock as the examples do. The token is the revision of
+// Header, the deadline is not told, and the loss is Session.Done.
 var etcdMutex = Library{
 	Name: "etcd concurrency.Mutex", Module: "go.etcd.io/etcd/client/v3", Scheme: "etcdmutex", Servers: servers.EtcdName, FIFO: true,
 	Key: func(prefix, name string) string { return prefix + name + "/" },
@@ -35,7 +37,7 @@ var etcdMutex = Library{
 		if err != nil {
 			return nil, err
 		}
-		return &etcdLocker{client: client, prefix: prefix, sessions: make(map[int]*etcdSession)}, nil
+		return &etcdLocker{client: client, prefix: prefix, sessions: make(map[*concurrency.Session]bool)}, nil
 	},
 }
 
@@ -43,11 +45,12 @@ type etcdLocker struct {
 	client *clientv3.Client
 	prefix string
 
-	mu       sync.Mutex // guards sessions
-	sessions map[int]*etcdSession
+	mu       sync.Mutex // guards what follows
+	sessions map[*concurrency.Session]bool
+	closed   bool
 }
 
-func (e *etcdLocker) acquire(ctx context.Context, r locker.Request, try bool) (locker.Lock, error) {
+func (e *etcdLocker) acquire(ctx context.Context, r locker.Request, try bool) (*lock, error) {
 	seconds := int((r.TTL + time.Second - 1) / time.Second) // what a session takes
 	s, err := e.session(ctx, seconds)
 	if err != nil {
@@ -58,13 +61,20 @@ func (e *etcdLocker) acquire(ctx context.Context, r locker.Request, try bool) (l
 	if try {
 		call = m.TryLock
 	}
-	if err := call(ctx); errors.Is(err, concurrency.ErrLocked) {
-		return nil, held(r.Name, err)
-	} else if err != nil {
+	if err := call(ctx); err != nil {
+		e.end(s)
+		if errors.Is(err, concurrency.ErrLocked) {
+			err = held(r.Name, err)
+		}
 		return nil, err
 	}
-	var l *lock
+	var (
+		l         *lock
+		releasing atomic.Bool // from then on the end of the session is no loss
+	)
 	l = newLock(r.Name, time.Duration(seconds)*time.Second, func(ctx context.Context) error {
+		releasing.Store(true)
+		defer e.end(s)
 		if err := m.Unlock(ctx); errors.Is(err, concurrency.ErrLockReleased) {
 			return l.notHeld(err)
 		} else if err != nil {
@@ -76,56 +86,64 @@ func (e *etcdLocker) acquire(ctx context.Context, r locker.Request, try bool) (l
 	go func() {
 		select {
 		case <-s.Done():
-			l.lose(concurrency.ErrSessionExpired)
+			if !releasing.Load() {
+				l.lose(concurrency.ErrSessionExpired)
+			}
 		case <-l.done:
 		}
 	}()
 	return l, nil
 }
 
-// An etcdSession is a session that is made, or being made: NewSession takes no
-// context of its caller's.
-type etcdSession struct {
-	ready chan struct{} // closed when the rest is there
-	s     *concurrency.Session
-	err   error
-}
-
-func (e *etcdSession) over() bool {
-	select {
-	case <-e.ready:
-	default:
-		return false
-	}
-	if e.err != nil {
-		return true
-	}
-	select {
-	case <-e.s.Done():
-		return true
-	default:
-		return false
-	}
-}
-
-// session returns a session that was live when it was last heard of.
+// session makes a session. NewSession takes no context of its caller's but one
+// that would end the session too, so that a caller who gives up leaves it to be
+// closed when it has come about.
 func (e *etcdLocker) session(ctx context.Context, seconds int) (*concurrency.Session, error) {
-	e.mu.Lock()
-	made := e.sessions[seconds]
-	if made == nil || made.over() {
-		made = &etcdSession{ready: make(chan struct{})}
-		e.sessions[seconds] = made
-		go func() {
-			defer close(made.ready)
-			made.s, made.err = concurrency.NewSession(e.client, concurrency.WithTTL(seconds))
-		}()
+	type made struct {
+		s   *concurrency.Session
+		err error
 	}
-	e.mu.Unlock()
+	ready := make(chan made)
+	go func() {
+		s, err := concurrency.NewSession(e.client, concurrency.WithTTL(seconds))
+		if err == nil && !e.keep(s) {
+			_ = s.Close()
+			s, err = nil, locker.ErrClosed
+		}
+		select {
+		case ready <- made{s, err}:
+		case <-ctx.Done():
+			if err == nil {
+				e.end(s)
+			}
+		}
+	}()
 	select {
-	case <-made.ready:
-		return made.s, made.err
+	case m := <-ready:
+		return m.s, m.err
 	case <-ctx.Done():
 		return nil, ctx.Err()
+	}
+}
+
+// keep remembers a session for Close. It is false after Close.
+func (e *etcdLocker) keep(s *concurrency.Session) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if !e.closed {
+		e.sessions[s] = true
+	}
+	return !e.closed
+}
+
+// end closes a session, once. Cut off, it takes as long as the lease.
+func (e *etcdLocker) end(s *concurrency.Session) {
+	e.mu.Lock()
+	live := e.sessions[s]
+	delete(e.sessions, s)
+	e.mu.Unlock()
+	if live {
+		_ = s.Close() // else its lease runs out
 	}
 }
 
@@ -133,17 +151,12 @@ func (e *etcdLocker) session(ctx context.Context, seconds int) (*concurrency.Ses
 // leases run out.
 func (e *etcdLocker) Close() error {
 	e.mu.Lock()
-	sessions := slices.Collect(maps.Values(e.sessions))
+	e.closed = true
+	sessions := slices.Collect(maps.Keys(e.sessions))
 	e.mu.Unlock()
 	var closing sync.WaitGroup
-	for _, made := range sessions {
-		select {
-		case <-made.ready:
-			if made.err == nil {
-				closing.Go(func() { _ = made.s.Close() })
-			}
-		default:
-		}
+	for _, s := range sessions {
+		closing.Go(func() { e.end(s) })
 	}
 	closing.Wait()
 	return e.client.Close()

@@ -4,12 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
+	"slices"
 	"strings"
-	"sync/atomic"
+	"sync"
+	"time"
 
 	"github.com/lockerlib/locker"
 	"github.com/lockerlib/locker/conformance"
+	"github.com/lockerlib/locker/driver"
 )
 
 // A Library is a foreign lock library and what is known of it.
@@ -58,11 +62,16 @@ func init() {
 			if err != nil {
 				return nil, err
 			}
+			_ = driver.TakeClock(&cfg, driver.SystemClock()) // the rig's, of no use here: a library reads the clock itself
+			if err := cfg.Unused(); err != nil {
+				return nil, err
+			}
 			client, err := l.open(u.Host, u.Query().Get("prefix"))
 			if err != nil {
 				return nil, fmt.Errorf("foreign: %s at %s: %w", l.Name, u.Host, err)
 			}
-			return &adapter{own: client, cfg: cfg, library: l}, nil
+			closing, begin := context.WithCancel(context.Background())
+			return &adapter{own: client, cfg: cfg, library: l, closing: closing, begin: begin, live: make(map[*lock]bool)}, nil
 		})
 	}
 }
@@ -74,16 +83,23 @@ func (l Library) URL(addr, prefix string) string {
 
 // own is a client of a library.
 type own interface {
-	acquire(ctx context.Context, r locker.Request, try bool) (locker.Lock, error)
+	acquire(ctx context.Context, r locker.Request, try bool) (*lock, error)
 	Close() error
 }
 
-// adapter is a Locker over a library.
+// adapter is a Locker over a library. Close is its own: no library closes the
+// client that it was given.
 type adapter struct {
 	own
 	cfg     locker.Config
 	library Library
-	closed  atomic.Bool
+	closing context.Context // ends when Close begins
+	begin   func()
+	once    sync.Once
+
+	calls sync.WaitGroup // to the library, in acquire
+	mu    sync.Mutex     // guards live, and the beginning of calls against that of Close
+	live  map[*lock]bool
 }
 
 var _ locker.Locker = (*adapter)(nil)
@@ -111,14 +127,20 @@ func (a *adapter) resolve(ctx context.Context, name string, opts []locker.Option
 			return nil, fmt.Errorf("%s: %s: %w", a.library.Name, why, errors.ErrUnsupported)
 		}
 	}
-	if a.closed.Load() {
+	if !a.enter() {
 		return nil, locker.ErrClosed
 	}
-	l, err := a.acquire(ctx, r, try)
+	defer a.calls.Done()
+	call, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(a.closing, cancel)()
+	l, err := a.acquire(call, r, try)
 	switch {
 	case err == nil:
+		l.closing = a.closing
+		a.remember(l)
 		return l, nil
-	case a.closed.Load():
+	case a.closing.Err() != nil:
 		return nil, errors.Join(locker.ErrClosed, err)
 	case ctx.Err() != nil && errors.Is(err, ctx.Err()):
 		return nil, errors.Join(context.Cause(ctx), err)
@@ -126,12 +148,62 @@ func (a *adapter) resolve(ctx context.Context, name string, opts []locker.Option
 	return nil, err
 }
 
-// Close closes the client that the adapter opened, once.
-func (a *adapter) Close() error {
-	if a.closed.Swap(true) {
-		return nil
+// enter begins a call, which Close waits for. It is false after Close.
+func (a *adapter) enter() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.closing.Err() != nil {
+		return false
 	}
-	return a.own.Close()
+	a.calls.Add(1)
+	return true
+}
+
+func (a *adapter) remember(l *lock) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	maps.DeleteFunc(a.live, func(l *lock, _ bool) bool { return l.Err() != nil })
+	a.live[l] = true
+}
+
+// Close releases what is held, as a program does that ends, and closes the
+// client that the adapter opened, once. A call that is under way has been
+// remembered, or has failed, when locks are released; one that the library does
+// not let go is ended by the end of the client.
+func (a *adapter) Close() (err error) {
+	a.once.Do(func() {
+		a.mu.Lock()
+		a.begin()
+		a.mu.Unlock()
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		within(ctx, a.calls.Wait)
+		a.mu.Lock()
+		held := slices.Collect(maps.Keys(a.live))
+		a.mu.Unlock()
+		var releasing sync.WaitGroup
+		for _, l := range held {
+			if l.Err() == nil {
+				releasing.Go(func() { _ = l.Release(ctx) }) // else its lease runs out
+			}
+		}
+		within(ctx, releasing.Wait)
+		err = a.own.Close()
+	})
+	return err
+}
+
+// within waits for wait as long as ctx lasts.
+func within(ctx context.Context, wait func()) {
+	over := make(chan struct{})
+	go func() {
+		defer close(over)
+		wait()
+	}()
+	select {
+	case <-over:
+	case <-ctx.Done():
+	}
 }
 
 // held is the error of a try that the library refused with err.

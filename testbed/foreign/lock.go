@@ -19,6 +19,8 @@ type lock struct {
 	unlock func(context.Context) error
 	until  func() time.Time // nil: the library does not tell
 
+	closing context.Context // of the adapter; set before anybody else has the lock
+
 	calls sync.Mutex // held by Release: no library says that its Unlock may run twice at once
 
 	mu   sync.Mutex // guards err
@@ -75,21 +77,17 @@ func (l *lock) Release(ctx context.Context) error {
 		l.end(locker.ErrReleased)
 		return nil
 	}
-	if before != nil && errors.Is(err, errNotHeld) {
-		return errors.Join(before, err)
+	if l.closing.Err() != nil {
+		err = errors.Join(locker.ErrClosed, err) // the client was closed, and not by the library
 	}
-	return err
+	return errors.Join(before, err) // what was known before is still so
 }
 
-// errNotHeld is wrapped by what unlock returns if the library says that the
-// lock is not held.
-var errNotHeld = errors.New("not held, by the library's word")
-
-// notHeld is what the library's word means to a holder that was told nothing.
+// notHeld is what the library's word that the lock is not held means to a holder
+// that was told nothing.
 func (l *lock) notHeld(own error) error {
 	if l.Err() == nil {
 		l.lose(own)
-		return errors.Join(l.Err(), errNotHeld, own)
 	}
-	return errors.Join(errNotHeld, own)
+	return errors.Join(l.Err(), own)
 }

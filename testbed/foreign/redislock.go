@@ -39,7 +39,7 @@ type redislockLocker struct {
 	prefix string
 }
 
-func (r *redislockLocker) acquire(ctx context.Context, req locker.Request, try bool) (locker.Lock, error) {
+func (r *redislockLocker) acquire(ctx context.Context, req locker.Request, try bool) (*lock, error) {
 	retry := bsm.LinearBackoff(100 * time.Millisecond)
 	if try {
 		retry = bsm.NoRetry()

@@ -41,7 +41,7 @@ type redsyncLocker struct {
 	prefix string
 }
 
-func (r *redsyncLocker) acquire(ctx context.Context, req locker.Request, try bool) (locker.Lock, error) {
+func (r *redsyncLocker) acquire(ctx context.Context, req locker.Request, try bool) (*lock, error) {
 	m := r.rs.NewMutex(r.prefix+req.Name, redsync.WithExpiry(req.TTL), redsync.WithTries(math.MaxInt32))
 	call := m.LockContext
 	if try {

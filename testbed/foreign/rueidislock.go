@@ -34,6 +34,8 @@ var rueidisLibrary = Library{
 	},
 }
 
+const attempt = 500 * time.Millisecond
+
 type rueidisLocker struct {
 	addr, prefix string
 
@@ -41,7 +43,7 @@ type rueidisLocker struct {
 	lockers map[time.Duration]rueidislock.Locker
 }
 
-func (r *rueidisLocker) acquire(ctx context.Context, req locker.Request, try bool) (locker.Lock, error) {
+func (r *rueidisLocker) acquire(ctx context.Context, req locker.Request, try bool) (*lock, error) {
 	locks, err := r.locker(req.TTL)
 	if err != nil {
 		return nil, err
@@ -61,6 +63,9 @@ func (r *rueidisLocker) acquire(ctx context.Context, req locker.Request, try boo
 	}
 	if err != nil {
 		give()
+	}
+	if ended := ctx.Err(); ended != nil && errors.Is(err, context.Canceled) {
+		err = ended // the library was given a context that only gets cancelled
 	}
 	switch {
 	case errors.Is(err, rueidislock.ErrLockerClosed):
@@ -96,6 +101,7 @@ func (r *rueidisLocker) locker(ttl time.Duration) (rueidislock.Locker, error) {
 	l, err := rueidislock.NewLocker(rueidislock.LockerOption{
 		KeyPrefix:      r.prefix,
 		KeyValidity:    ttl,
+		TryNextAfter:   attempt,
 		KeyMajority:    1,
 		NoLoopTracking: true,
 		ClientOption:   rueidis.ClientOption{InitAddress: []string{r.addr}},

@@ -33,6 +33,7 @@ func newLink(p *Proxy, client net.Conn) *link {
 type chunk struct {
 	data []byte
 	due  time.Time
+	late bool  // it had to wait for the client to read on
 	err  error // the end of the stream: io.EOF, or what broke it
 }
 
@@ -169,7 +170,7 @@ func (l *link) sent(b []byte) {
 	defer l.mu.Unlock()
 	for _, r := range l.wire.sent(b) {
 		l.p.requests.Add(1)
-		if r.droppable && l.p.takeDrop() {
+		if r.droppable && l.p.drop.take() {
 			if l.doomed == nil {
 				l.doomed = make(map[uint64]bool)
 			}
@@ -203,9 +204,13 @@ func (p *pump) isTorn() bool {
 
 func (p *pump) read(to chan<- chunk) {
 	for {
+		late, alive := p.await()
+		if !alive {
+			return
+		}
 		buf := make([]byte, 32<<10)
 		n, err := p.src.Read(buf)
-		c := chunk{data: buf[:n], err: err, due: time.Now().Add(p.l.p.delayOf(p.dir))}
+		c := chunk{data: buf[:n], err: err, late: late, due: time.Now().Add(p.l.p.delayOf(p.dir))}
 		select {
 		case to <- c:
 		case <-p.l.dead:
@@ -231,6 +236,13 @@ func (p *pump) write(from <-chan chunk) {
 			case <-p.l.dead:
 				return
 			}
+		}
+		late, alive := p.await()
+		if !alive {
+			return
+		}
+		if late || c.late {
+			p.l.p.late.Add(int64(len(c.data)))
 		}
 		if !p.deliver(c) || c.err != nil {
 			return

@@ -41,8 +41,9 @@ type Stats struct {
 	Requests  int64 // that reached the server; without the handshake of Redis connections
 	BytesUp   int64 // that reached the server
 	BytesDown int64 // that reached the client
-	Dropped   int64 // bytes that Cut swallowed
+	Dropped   int64 // bytes that Cut and HalfOpen swallowed
 	Lost      int64 // answers that DropReplies lost
+	Late      int64 // bytes that Stall held back, and the client got later
 	Open      int   // connections to the server that are open now
 }
 
@@ -62,11 +63,13 @@ type Proxy struct {
 	target  string
 	cut     Direction
 	delay   [2]time.Duration
-	drop    int
 	severed bool
+	stalled chan struct{} // while the client reads nothing; closed when it reads on
 	links   map[*link]struct{}
 
-	requests, bytesUp, bytesDown, dropped, lost atomic.Int64
+	drop *budget
+
+	requests, bytesUp, bytesDown, dropped, lost, late atomic.Int64
 }
 
 // An Option configures a Proxy.
@@ -80,6 +83,10 @@ func OnReply(f func(method string, message []byte)) Option {
 	return func(p *Proxy) { p.onReply = f }
 }
 
+// Beside makes DropReplies count the requests through both proxies as one: for
+// a client that spreads its requests over several members of a server.
+func Beside(other *Proxy) Option { return func(p *Proxy) { p.drop = other.drop } }
+
 // New listens on a free port of the loopback interface and forwards to target
 // (host:port), which need not be reachable yet.
 func New(target string, protocol Protocol, opts ...Option) (*Proxy, error) {
@@ -87,7 +94,7 @@ func New(target string, protocol Protocol, opts ...Option) (*Proxy, error) {
 	if err != nil {
 		return nil, fmt.Errorf("proxy: %w", err)
 	}
-	p := &Proxy{target: target, protocol: protocol, ln: ln, links: make(map[*link]struct{})}
+	p := &Proxy{target: target, protocol: protocol, ln: ln, links: make(map[*link]struct{}), drop: new(budget)}
 	for _, o := range opts {
 		o(p)
 	}
@@ -119,6 +126,7 @@ func (p *Proxy) Stats() Stats {
 		BytesDown: p.bytesDown.Load(),
 		Dropped:   p.dropped.Load(),
 		Lost:      p.lost.Load(),
+		Late:      p.late.Load(),
 		Open:      open,
 	}
 }
@@ -141,15 +149,17 @@ func (p *Proxy) Cut(d Direction) {
 	}
 }
 
-// Heal ends Cut and Delay, and forgets what DropReplies still had to do. A
-// connection that lost something in between is reset at both ends: going on in
-// the middle of a stream, or delivering late what was dropped, is not what a
-// network does.
+// Heal ends Cut, Delay and Stall, and forgets what DropReplies still had to do.
+// What Stall held back arrives. A connection that lost something in between is
+// reset at both ends: going on in the middle of a stream, or delivering late
+// what was dropped, is not what a network does.
 func (p *Proxy) Heal() {
 	p.faults.Lock()
 	defer p.faults.Unlock()
 	p.mu.Lock()
-	p.cut, p.delay, p.drop = 0, [2]time.Duration{}, 0
+	p.cut, p.delay = 0, [2]time.Duration{}
+	p.drop.set(0)
+	p.readOn()
 	links := p.snapshot()
 	p.mu.Unlock()
 	for _, l := range links {
@@ -175,11 +185,7 @@ func (p *Proxy) Delay(dir Direction, d time.Duration) {
 // on. On HTTP2 only unary calls count, not watches and keepalives, and other
 // calls in flight on the same connection lose their answers as well. On RESP
 // the handshake, PING and subscriptions do not count.
-func (p *Proxy) DropReplies(n int) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.drop = max(n, 0)
-}
+func (p *Proxy) DropReplies(n int) { p.drop.set(max(n, 0)) }
 
 // Retarget makes the proxy lead to another server (host:port) from now on, as
 // an address does that moves in a failover. Connections to the old one are
@@ -286,18 +292,6 @@ func (p *Proxy) delayOf(d Direction) time.Duration {
 		return p.delay[0]
 	}
 	return p.delay[1]
-}
-
-// takeDrop reports whether the answer to a request that is about to be sent is
-// to be lost.
-func (p *Proxy) takeDrop() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.drop == 0 {
-		return false
-	}
-	p.drop--
-	return true
 }
 
 func (p *Proxy) forget(l *link) {

@@ -60,6 +60,35 @@ func TestDropRepliesOfRedis(t *testing.T) {
 	c.Del(ctx, key)
 }
 
+// Of a client of several members one answer is lost, whichever it asks.
+func TestDropRepliesBeside(t *testing.T) {
+	ctx := t.Context()
+	first := start(t, set.Redis.Addr, RESP)
+	second, err := New(set.Redis.Addr, RESP, Beside(first))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { second.Close() })
+	var clients []*redis.Client
+	for _, p := range []*Proxy{first, second} {
+		c := redis.NewClient(&redis.Options{Addr: p.Addr(), MaxRetries: -1})
+		defer c.Close()
+		clients = append(clients, c)
+	}
+	first.DropReplies(1)
+	if err := clients[1].Get(ctx, "proxy-test").Err(); err == nil || errors.Is(err, redis.Nil) {
+		t.Errorf("the answer arrived: %v", err)
+	}
+	for i, c := range clients {
+		if err := c.Get(ctx, "proxy-test").Err(); !errors.Is(err, redis.Nil) {
+			t.Errorf("client %d lost a further answer: %v", i, err)
+		}
+	}
+	if a, b := first.Stats().Lost, second.Stats().Lost; a != 0 || b != 1 {
+		t.Errorf("%d and %d answers were lost", a, b)
+	}
+}
+
 // Pushes are no answers: a subscription in the same client is left alone.
 func TestDropRepliesLeavesPushesAlone(t *testing.T) {
 	ctx := t.Context()

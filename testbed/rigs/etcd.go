@@ -31,12 +31,25 @@ const EtcdSlack = time.Second
 
 // Etcd returns a maker of rigs on an etcd, for one mode of etcdlock.
 func Etcd(s *servers.Server, mode etcdlock.Mode) (Maker, error) {
-	admin, err := clientv3.New(clientv3.Config{Endpoints: []string{s.Addr}, Logger: zap.NewNop()})
+	return newEtcdMaker(s, mode, etcdName(mode))
+}
+
+// EtcdCluster is Etcd for an etcd of three members, all of which the clients
+// know.
+func EtcdCluster(s *servers.Server, mode etcdlock.Mode) (Maker, error) {
+	return newEtcdMaker(s, mode, etcdClusterName(mode))
+}
+
+func etcdName(mode etcdlock.Mode) string        { return "etcd " + mode.String() }
+func etcdClusterName(mode etcdlock.Mode) string { return etcdName(mode) + ", 3 nodes" }
+
+func newEtcdMaker(s *servers.Server, mode etcdlock.Mode, name string) (Maker, error) {
+	admin, err := clientv3.New(clientv3.Config{Endpoints: s.Addresses(), Logger: zap.NewNop()})
 	if err != nil {
 		return nil, fmt.Errorf("rigs: %w", err)
 	}
 	profile := conformance.Profile{
-		Backend: "etcd " + mode.String(),
+		Backend: name,
 		Server:  s.String(),
 		TTL:     EtcdTTL,
 		Slack:   EtcdSlack,
@@ -60,7 +73,7 @@ func (m *etcdMaker) Profile() conformance.Profile { return m.profile }
 func (m *etcdMaker) Close() error { return m.admin.Close() }
 
 func (m *etcdMaker) Make(context.Context) (conformance.Rig, error) {
-	return newEtcdRig(m.mode, m.admin, m.server.Addr), nil
+	return newEtcdRig(m.mode, m.admin, m.server.Addresses()...), nil
 }
 
 func newEtcdRig(mode etcdlock.Mode, admin *clientv3.Client, addrs ...string) *etcdRig {
@@ -189,8 +202,8 @@ func escape(name string) string {
 // OpenShared opens a Locker over a client of the rig.
 func (r *etcdRig) OpenShared(_ context.Context, opts ...locker.OpenOption) (locker.Locker, func(context.Context) error, error) {
 	var client *clientv3.Client
-	l, err := r.lend(func(addr string) (_ locker.Locker, _ func() error, err error) {
-		client, err = clientv3.New(clientv3.Config{Endpoints: []string{addr}, Logger: zap.NewNop()})
+	l, err := r.lend(func(addrs string) (_ locker.Locker, _ func() error, err error) {
+		client, err = clientv3.New(clientv3.Config{Endpoints: strings.Split(addrs, ","), Logger: zap.NewNop()})
 		if err != nil {
 			return nil, nil, fmt.Errorf("rigs: %w", err)
 		}

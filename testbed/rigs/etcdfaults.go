@@ -10,7 +10,6 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
 
-	"github.com/lockerlib/locker"
 	"github.com/lockerlib/locker/conformance"
 	"github.com/lockerlib/locker/etcdlock"
 	"github.com/lockerlib/locker/testbed/servers"
@@ -19,51 +18,77 @@ import (
 // clusterSize is the smallest that outlives one of its members.
 const clusterSize = 3
 
-// EtcdFaults returns a maker of rigs with an etcd of their own: of three
-// members where a check needs several, of one otherwise.
+// EtcdFaults returns a maker of rigs with an etcd of one member of their own.
 func EtcdFaults(mode etcdlock.Mode) Maker {
-	profile := conformance.Profile{
-		Backend: "etcd " + mode.String(),
-		Server:  "an etcd for each check: of three members for S6, S7, S8 and X6, with a small quota for S15",
-		TTL:     EtcdTTL, Slack: EtcdSlack, FIFO: true,
-		Without: map[conformance.Power]string{
-			conformance.PowerForget:       "etcd has no mode without a disk",
-			conformance.PowerFailover:     "etcd confirms nothing that only one member has; see S7",
-			conformance.PowerCrowd:        "etcd evicts nothing; what it does without room is S15",
-			conformance.PowerFlush:        "etcd has no such command",
-			conformance.PowerFlushScripts: "etcd has no scripts",
-			conformance.PowerKillClients:  "etcd has no such command; S3 ends all connections too",
-			conformance.PowerStep:         "etcd counts leases by the monotonic clock, and a library before it does nothing to a Go program",
+	without := etcdWithout()
+	without[conformance.PowerCluster] = "an etcd of one member; that of three has a column of its own"
+	excuseNetwork(without)
+	return &faultMaker{
+		profile: etcdFaultProfile(mode, etcdName(mode), "an etcd for each check, with a small quota for S15", without),
+		make: func(ctx context.Context, needs func(conformance.Power) bool) (conformance.Rig, error) {
+			if needs(conformance.PowerFill) {
+				return newEtcdFaults(ctx, mode, apart(needs, "--quota-backend-bytes", fmt.Sprint(16<<20)))
+			}
+			return newEtcdFaults(ctx, mode, apart(needs))
 		},
+	}
+}
+
+// EtcdClusterFaults is EtcdFaults with three members. What is done to the
+// server is done to all of them.
+func EtcdClusterFaults(mode etcdlock.Mode) Maker {
+	without := etcdWithout()
+	without[conformance.PowerFill] = "each member has its own quota; an etcd of one member shows it"
+	without[conformance.PowerNetwork] = "its members are processes; an etcd of one member shows it, and S6 and S8 what the network between members does"
+	return &faultMaker{
+		profile: etcdFaultProfile(mode, etcdClusterName(mode), "an etcd of 3 members for each check", without),
+		make: func(ctx context.Context, _ func(conformance.Power) bool) (conformance.Rig, error) {
+			return newEtcdCluster(ctx, mode)
+		},
+	}
+}
+
+func etcdFaultProfile(mode etcdlock.Mode, backend, server string, without map[conformance.Power]string) conformance.Profile {
+	profile := conformance.Profile{
+		Backend: backend, Server: server,
+		TTL: EtcdTTL, Slack: EtcdSlack, FIFO: true, Without: without,
 	}
 	if mode == etcdlock.Session {
 		profile.GivesWay = sessionGivesWay
 	}
-	return &faultMaker{profile: profile, make: func(ctx context.Context, needs func(conformance.Power) bool) (conformance.Rig, error) {
-		switch {
-		case needs(conformance.PowerCluster):
-			return newEtcdCluster(ctx, mode)
-		case needs(conformance.PowerFill):
-			return newEtcdFaults(ctx, mode, "--quota-backend-bytes", fmt.Sprint(16<<20))
-		}
-		return newEtcdFaults(ctx, mode)
-	}}
+	return profile
 }
 
+func etcdWithout() map[conformance.Power]string {
+	return map[conformance.Power]string{
+		conformance.PowerForget:       "etcd has no mode without a disk",
+		conformance.PowerFailover:     "etcd confirms nothing that only one member has; see S7",
+		conformance.PowerCrowd:        "etcd evicts nothing; what it does without room is S15",
+		conformance.PowerFlush:        "etcd has no such command",
+		conformance.PowerFlushScripts: "etcd has no scripts",
+		conformance.PowerKillClients:  "etcd has no such command; S3 ends all connections too",
+		conformance.PowerStep:         "etcd counts leases by the monotonic clock, and a library before it does nothing to a Go program",
+	}
+}
+
+// etcdAlone is a rig whose etcd nobody else uses.
+type etcdAlone struct{ *etcdRig }
+
+var (
+	_ conformance.Compacter  = etcdAlone{}
+	_ conformance.Stocktaker = etcdAlone{}
+)
+
+// etcdFaults is a rig on one member.
 type etcdFaults struct {
-	*etcdRig
+	etcdAlone
 	owned
 }
 
-var (
-	_ conformance.Compacter  = (*etcdFaults)(nil)
-	_ conformance.Filler     = (*etcdFaults)(nil)
-	_ conformance.Stocktaker = (*etcdFaults)(nil)
-	_ conformance.Cluster    = (*etcdCluster)(nil)
-)
+var _ conformance.Filler = (*etcdFaults)(nil)
 
-func newEtcdFaults(ctx context.Context, mode etcdlock.Mode, args ...string) (conformance.Rig, error) {
-	s, err := servers.OwnEtcd(ctx, servers.Options{Args: args})
+func newEtcdFaults(ctx context.Context, mode etcdlock.Mode, o servers.Options) (conformance.Rig, error) {
+	s, err := servers.OwnEtcd(ctx, o)
 	if err != nil {
 		return nil, err
 	}
@@ -71,14 +96,14 @@ func newEtcdFaults(ctx context.Context, mode etcdlock.Mode, args ...string) (con
 	if err != nil {
 		return nil, errors.Join(err, s.Stop())
 	}
-	return &etcdFaults{newEtcdRig(mode, admin, s.Addr), owned{s}}, nil
+	return &etcdFaults{etcdAlone{newEtcdRig(mode, admin, s.Addr)}, owned{s}}, nil
 }
 
 // Close leaves the keys to go with their server.
 func (r *etcdFaults) Close() error { return stopping(r.rig.Close, r.admin.Close, r.server.Stop) }
 
 // Stock counts keys and leases.
-func (r *etcdFaults) Stock(ctx context.Context) (int, error) {
+func (r etcdAlone) Stock(ctx context.Context) (int, error) {
 	keys, err := r.admin.Get(ctx, "\x00", clientv3.WithFromKey(), clientv3.WithCountOnly())
 	if err != nil {
 		return 0, err
@@ -91,7 +116,7 @@ func (r *etcdFaults) Stock(ctx context.Context) (int, error) {
 }
 
 // Compact forgets everything but the last state.
-func (r *etcdFaults) Compact(ctx context.Context) error {
+func (r etcdAlone) Compact(ctx context.Context) error {
 	var last int64
 	for range 10 {
 		put, err := r.admin.Put(ctx, "foreign", planted)
@@ -135,55 +160,4 @@ func (r *etcdFaults) Empty(ctx context.Context) error {
 	}
 	_, err = r.admin.AlarmDisarm(ctx, &clientv3.AlarmMember{}) // all alarms
 	return err
-}
-
-// etcdCluster is a rig on several members.
-type etcdCluster struct {
-	*etcdRig
-	cluster *servers.Cluster
-}
-
-func newEtcdCluster(ctx context.Context, mode etcdlock.Mode) (conformance.Rig, error) {
-	c, err := servers.OwnEtcdCluster(ctx, clusterSize)
-	if err != nil {
-		return nil, err
-	}
-	var addrs []string
-	for _, m := range c.Members {
-		addrs = append(addrs, m.Addr)
-	}
-	admin, err := clientv3.New(clientv3.Config{Endpoints: addrs, Logger: zap.NewNop()})
-	if err != nil {
-		return nil, errors.Join(err, c.Stop())
-	}
-	return &etcdCluster{newEtcdRig(mode, admin, addrs...), c}, nil
-}
-
-// Close leaves the keys to go with their servers.
-func (r *etcdCluster) Close() error { return stopping(r.rig.Close, r.admin.Close, r.cluster.Stop) }
-
-func (r *etcdCluster) Size() int { return len(r.cluster.Members) }
-
-func (r *etcdCluster) OpenAt(ctx context.Context, member int, opts ...locker.OpenOption) (locker.Locker, error) {
-	return r.openBy(ctx, []string{r.cluster.Members[member].Addr}, r.url, opts)
-}
-
-func (r *etcdCluster) Leader(ctx context.Context) (int, error) { return r.cluster.Leader(ctx) }
-
-func (r *etcdCluster) KillMember(ctx context.Context, member int) error {
-	return r.cluster.Members[member].Kill(ctx)
-}
-
-func (r *etcdCluster) RestartMember(ctx context.Context, member int) error {
-	return r.cluster.Members[member].Restart(ctx)
-}
-
-func (r *etcdCluster) Isolate(member int) error {
-	r.cluster.Isolate(member)
-	return nil
-}
-
-func (r *etcdCluster) Rejoin(member int) error {
-	r.cluster.Rejoin(member)
-	return nil
 }

@@ -53,14 +53,34 @@ func (m *faultMaker) Close() error { return nil }
 type owned struct{ server *servers.Server }
 
 var (
-	_ conformance.Pauser    = owned{}
-	_ conformance.Restarter = owned{}
+	_ conformance.Pauser       = owned{}
+	_ conformance.Restarter    = owned{}
+	_ conformance.Disconnecter = owned{}
 )
 
-func (o owned) PauseServer(ctx context.Context) error   { return o.server.Pause(ctx) }
-func (o owned) ResumeServer(ctx context.Context) error  { return o.server.Resume(ctx) }
-func (o owned) KillServer(ctx context.Context) error    { return o.server.Kill(ctx) }
-func (o owned) RestartServer(ctx context.Context) error { return o.server.Restart(ctx) }
+func (o owned) PauseServer(ctx context.Context) error      { return o.server.Pause(ctx) }
+func (o owned) ResumeServer(ctx context.Context) error     { return o.server.Resume(ctx) }
+func (o owned) DisconnectServer(ctx context.Context) error { return o.server.Disconnect(ctx) }
+func (o owned) ReconnectServer(ctx context.Context) error  { return o.server.Reconnect(ctx) }
+func (o owned) KillServer(ctx context.Context) error       { return o.server.Kill(ctx) }
+func (o owned) RestartServer(ctx context.Context) error    { return o.server.Restart(ctx) }
+
+// NoNetwork begins the reason why a rig goes without conformance.PowerNetwork
+// that is not one of the backend but of the machine.
+const NoNetwork = "no container can be taken off its network here"
+
+// excuseNetwork notes the reason, unless real servers are required: then a check
+// that cannot be done is a failure.
+func excuseNetwork(without map[conformance.Power]string) {
+	if err := servers.NoNetworks(); err != nil && servers.Required() == "" {
+		without[conformance.PowerNetwork] = fmt.Sprintf("%s: %v", NoNetwork, err)
+	}
+}
+
+// apart are the options of a server for a check with these needs.
+func apart(needs func(conformance.Power) bool, args ...string) servers.Options {
+	return servers.Options{Args: args, Apart: needs(conformance.PowerNetwork)}
+}
 
 // stopping closes what is given, in this order, and gives all errors.
 func stopping(stops ...func() error) error {

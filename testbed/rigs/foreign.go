@@ -68,7 +68,7 @@ func (m *foreignMaker) Make(ctx context.Context) (conformance.Rig, error) {
 	switch r := made.(type) {
 	case *etcdRig:
 		r.url = func(addr string) string { return m.library.URL(addr, r.prefix) }
-		return &foreignRig{r, r, r, r, r, r, func(ctx context.Context, name string) (int64, error) {
+		return &foreignRig{r, r, r, r, r, r, r, r, r, func(ctx context.Context, name string) (int64, error) {
 			first, err := r.admin.Get(ctx, m.library.Key(r.prefix, name), append(clientv3.WithFirstCreate(), clientv3.WithPrefix())...)
 			if err != nil || len(first.Kvs) == 0 {
 				return 0, err
@@ -81,7 +81,7 @@ func (m *foreignMaker) Make(ctx context.Context) (conformance.Rig, error) {
 		}}, nil
 	case *redisRig:
 		r.url = func(addr string) string { return m.library.URL(addr, r.prefix) }
-		return &foreignRig{r, r, r, r, r, r, func(ctx context.Context, name string) (int64, error) {
+		return &foreignRig{r, r, r, r, r, r, r, r, r, func(ctx context.Context, name string) (int64, error) {
 			return r.admin.Del(ctx, m.library.Key(r.prefix, name)).Result()
 		}}, nil
 	}
@@ -97,6 +97,9 @@ type foreignRig struct {
 	conformance.Observer
 	conformance.Spawner
 	conformance.LossCounter
+	conformance.Resetter
+	conformance.HalfOpener
+	conformance.Staller
 	remove func(ctx context.Context, name string) (int64, error) // the key of a hold
 }
 

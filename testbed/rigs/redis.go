@@ -28,12 +28,47 @@ const RedisSlack = 500 * time.Millisecond
 
 // Redis returns a maker of rigs on a Redis, or on what stands in for one.
 func Redis(s *servers.Server) (Maker, error) {
-	backend := "Redis"
 	if s.IsStandIn() {
-		backend = "miniredis (stand-in)"
+		return newRedisMaker(s, "miniredis (stand-in)", nil), nil
 	}
+	return newRedisMaker(s, redisName, nil), nil
+}
+
+// RedisAOF is Redis for one that writes an append-only file.
+func RedisAOF(s *servers.Server) (Maker, error) {
+	return newRedisMaker(s, redisAOFName, func(ctx context.Context, admin *redis.Client) error {
+		fsync, err := admin.ConfigGet(ctx, "append*").Result()
+		if err == nil && (fsync["appendonly"] != "yes" || fsync["appendfsync"] != "always") {
+			err = fmt.Errorf("it does not write its file before it answers: %v", fsync)
+		}
+		return err
+	}), nil
+}
+
+// RedisReplica is Redis for a primary that has a replica.
+func RedisReplica(s *servers.Server) (Maker, error) {
+	return newRedisMaker(s, redisReplicaName, func(ctx context.Context, admin *redis.Client) error {
+		n, err := servers.RedisInfo(ctx, admin, "replication", "connected_slaves")
+		if err == nil && n != "1" {
+			err = fmt.Errorf("it has %q replicas and not 1", n)
+		}
+		return err
+	}), nil
+}
+
+// What the columns are called.
+const (
+	redisName        = "Redis"
+	redisAOFName     = "Redis AOF"
+	redisReplicaName = "Redis replica"
+)
+
+// newRedisMaker makes rigs on s. That it is what the column says is asked for
+// each of them with is, which may be nil.
+func newRedisMaker(s *servers.Server, backend string, is func(context.Context, *redis.Client) error) Maker {
 	return &redisMaker{
 		server: s,
+		is:     is,
 		admin:  redis.NewClient(&redis.Options{Addr: s.Addr}),
 		profile: conformance.Profile{
 			Backend: backend,
@@ -42,11 +77,12 @@ func Redis(s *servers.Server) (Maker, error) {
 			Slack:   RedisSlack,
 			FIFO:    true,
 		},
-	}, nil
+	}
 }
 
 type redisMaker struct {
 	server  *servers.Server
+	is      func(context.Context, *redis.Client) error
 	admin   *redis.Client // goes to the server directly
 	profile conformance.Profile
 }
@@ -55,7 +91,12 @@ func (m *redisMaker) Profile() conformance.Profile { return m.profile }
 
 func (m *redisMaker) Close() error { return m.admin.Close() }
 
-func (m *redisMaker) Make(context.Context) (conformance.Rig, error) {
+func (m *redisMaker) Make(ctx context.Context) (conformance.Rig, error) {
+	if m.is != nil {
+		if err := m.is(ctx, m.admin); err != nil {
+			return nil, fmt.Errorf("rigs: %s: %w", m.server, err)
+		}
+	}
 	return newRedisRig(m.admin, m.server.Addr), nil
 }
 

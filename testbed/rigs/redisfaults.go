@@ -14,46 +14,84 @@ import (
 	"github.com/lockerlib/locker/testbed/servers"
 )
 
-// redisGivesWay names what a single Redis cannot keep.
-var redisGivesWay = map[string]string{
-	"S4":   "without persistence a restart forgets every hold",
-	"S9":   "replication is asynchronous: what the replica had not got is lost with the primary",
-	"S10a": "a maxmemory-policy other than noeviction deletes holds",
-	"S10b": "who deletes all data deletes the holds",
-	"S13":  "Redis ends leases by its wall clock",
+// redisGivesWay names what no single Redis can keep, however it is set up.
+func redisGivesWay() map[string]string {
+	return map[string]string{
+		"S10a": "a maxmemory-policy other than noeviction deletes holds",
+		"S10b": "who deletes all data deletes the holds",
+		"S13":  "Redis ends leases by its wall clock",
+	}
 }
 
-// redisBestEffort names what a Redis client keeps with luck.
-var redisBestEffort = map[string]string{
-	"S12": "a connection carries one request at a time, and the handshake of a further one is as late as every answer",
+func redisWithout() map[conformance.Power]string {
+	return map[conformance.Power]string{
+		conformance.PowerCluster: "one primary grants; what a replica may lose is S9",
+		conformance.PowerCompact: "Redis keeps no history",
+		conformance.PowerFill:    "Redis has no quota; what it does without memory is S10a",
+	}
 }
 
-// RedisFaults returns a maker of rigs with a Redis of their own: with an
-// append-only file where a check asks what a restart keeps, without persistence
-// otherwise.
+const noReplica = "it has no replica; the Redis with one has a column of its own"
+
+// RedisFaults returns a maker of rigs with a Redis of their own, without
+// persistence.
 func RedisFaults() Maker {
-	m := &faultMaker{profile: conformance.Profile{
-		Backend: "Redis",
-		Server:  "a Redis for each check: with AOF for S3, with a replica for S9, with a clock of its own for S13",
-		TTL:     RedisTTL, Slack: RedisSlack, FIFO: true, GivesWay: redisGivesWay, BestEffort: redisBestEffort,
-		Without: map[conformance.Power]string{
-			conformance.PowerCluster: "one primary grants; what a replica may lose is S9",
-			conformance.PowerCompact: "Redis keeps no history",
-			conformance.PowerFill:    "Redis has no quota; what it does without memory is S10a",
-		},
-	}}
+	m := redisFaultMaker(redisName, "a Redis without persistence for each check, with a clock of its own for S13")
+	m.profile.Without[conformance.PowerFailover] = noReplica
+	excuseNetwork(m.profile.Without)
+	m.profile.GivesWay["S3"] = "without persistence a restart forgets every hold"
+	m.profile.GivesWay["S4"] = m.profile.GivesWay["S3"]
 	m.make = func(ctx context.Context, needs func(conformance.Power) bool) (conformance.Rig, error) {
-		switch {
-		case needs(conformance.PowerFailover):
-			return newRedisPair(ctx)
-		case needs(conformance.PowerStep):
+		if needs(conformance.PowerStep) {
 			return newSteppedRedis(ctx)
-		case needs(conformance.PowerRestart):
-			return newRedisFaults(ctx, "--appendonly", "yes", "--appendfsync", "everysec")
 		}
-		return newRedisFaults(ctx)
+		return newRedisFaults(ctx, apart(needs))
 	}
 	return m
+}
+
+// RedisAOFFaults is RedisFaults with an append-only file that is on the disk
+// before a claim is answered. Deleting all data is no question of that, and F7
+// asks for very many holds in a short time.
+func RedisAOFFaults() Maker {
+	m := redisFaultMaker(redisAOFName, "a Redis with AOF for each check, appendfsync always (everysec for S10b and F7), with a clock of its own for S13")
+	m.profile.Without[conformance.PowerFailover] = noReplica
+	excuseNetwork(m.profile.Without)
+	m.profile.Without[conformance.PowerForget] = "what was answered is in the file; the Redis without one starts with nothing"
+	m.make = func(ctx context.Context, needs func(conformance.Power) bool) (conformance.Rig, error) {
+		switch {
+		case needs(conformance.PowerStep):
+			return newSteppedRedis(ctx, servers.AOF()...)
+		case needs(conformance.PowerFlush):
+			return newRedisFaults(ctx, apart(needs, append(servers.AOF(), "--appendfsync", "everysec")...))
+		}
+		return newRedisFaults(ctx, apart(needs, servers.AOF()...))
+	}
+	return m
+}
+
+// RedisReplicaFaults is RedisFaults with one replica, for which the primary
+// does not wait. What is done to the server is done to the primary.
+func RedisReplicaFaults() Maker {
+	m := redisFaultMaker(redisReplicaName, "a Redis without persistence and its replica (min-replicas-to-write 0) for each check")
+	m.profile.Without[conformance.PowerNetwork] = "both are processes; the Redis without a replica shows it"
+	m.profile.Without[conformance.PowerStep] = "two clocks would have to be stepped; the Redis without a replica shows it"
+	m.profile.GivesWay["S3"] = "a primary without persistence comes back empty, and so does its replica"
+	m.profile.GivesWay["S4"] = m.profile.GivesWay["S3"]
+	m.profile.GivesWay["S9"] = "replication is asynchronous: what the replica had not got is lost with the primary"
+	delete(m.profile.GivesWay, "S13")
+	m.make = func(ctx context.Context, _ func(conformance.Power) bool) (conformance.Rig, error) {
+		return newRedisPair(ctx)
+	}
+	return m
+}
+
+func redisFaultMaker(backend, server string) *faultMaker {
+	return &faultMaker{profile: conformance.Profile{
+		Backend: backend, Server: server,
+		TTL: RedisTTL, Slack: RedisSlack, FIFO: true,
+		GivesWay: redisGivesWay(), Without: redisWithout(),
+	}}
 }
 
 type redisFaults struct {
@@ -71,8 +109,8 @@ var (
 	_ conformance.Stepper       = (*steppedRedis)(nil)
 )
 
-func newRedisFaults(ctx context.Context, args ...string) (conformance.Rig, error) {
-	s, err := servers.OwnRedis(ctx, servers.Options{Args: args})
+func newRedisFaults(ctx context.Context, o servers.Options) (conformance.Rig, error) {
+	s, err := servers.OwnRedis(ctx, o)
 	if err != nil {
 		return nil, err
 	}
@@ -87,12 +125,23 @@ func redisOn(s *servers.Server) *redisFaults {
 // Close leaves the keys to go with their server.
 func (r *redisFaults) Close() error { return stopping(r.rig.Close, r.admin.Close, r.server.Stop) }
 
-// RestartEmpty starts a server that has no persistence.
+// RestartEmpty starts a server that has no persistence. Where it has some, the
+// profile goes without.
 func (r *redisFaults) RestartEmpty(ctx context.Context) error { return r.server.Restart(ctx) }
 
 func (r *redisFaults) FlushAll(ctx context.Context) error { return r.admin.FlushAll(ctx).Err() }
 
-func (r *redisFaults) FlushScripts(ctx context.Context) error { return r.admin.ScriptFlush(ctx).Err() }
+// FlushScripts makes sure that there were scripts to forget.
+func (r *redisFaults) FlushScripts(ctx context.Context) error {
+	known, err := servers.RedisInfo(ctx, r.admin, "memory", "number_of_cached_scripts")
+	if err != nil {
+		return err
+	}
+	if known == "0" {
+		return errors.New("rigs: there was no script to forget")
+	}
+	return r.admin.ScriptFlush(ctx).Err()
+}
 
 // KillClients spares the connection that asks for it.
 func (r *redisFaults) KillClients(ctx context.Context) error {
@@ -116,15 +165,15 @@ func (r *redisFaults) Stock(ctx context.Context) (int, error) {
 
 // Crowd makes memory short for as long as it takes.
 func (r *redisFaults) Crowd(ctx context.Context, name string) error {
-	info, err := r.admin.Info(ctx, "memory").Result()
+	info, err := servers.RedisInfo(ctx, r.admin, "memory", "used_memory")
 	if err != nil {
 		return err
 	}
-	used, err := strconv.Atoi(field(info, "used_memory"))
+	used, err := strconv.Atoi(info)
 	if err != nil {
 		return fmt.Errorf("rigs: %w", err)
 	}
-	const room = 1 << 20
+	const room = 4 << 20 // more than what replication itself takes
 	if err := errors.Join(
 		r.admin.ConfigSet(ctx, "maxmemory-policy", "allkeys-random").Err(),
 		r.admin.ConfigSet(ctx, "maxmemory", strconv.Itoa(used+room)).Err(),
@@ -145,16 +194,6 @@ func (r *redisFaults) Crowd(ctx context.Context, name string) error {
 	}), r.admin.ConfigSet(ctx, "maxmemory", "0").Err())
 }
 
-// field takes a value out of the answer to INFO.
-func field(info, name string) string {
-	for line := range strings.Lines(info) {
-		if v, ok := strings.CutPrefix(line, name+":"); ok {
-			return strings.TrimSpace(v)
-		}
-	}
-	return ""
-}
-
 // steppedRedis has a server whose clock can be stepped.
 type steppedRedis struct {
 	*redisFaults
@@ -162,8 +201,8 @@ type steppedRedis struct {
 	offset  time.Duration
 }
 
-func newSteppedRedis(ctx context.Context) (conformance.Rig, error) {
-	s, err := servers.OwnSteppedRedis(ctx)
+func newSteppedRedis(ctx context.Context, args ...string) (conformance.Rig, error) {
+	s, err := servers.OwnSteppedRedis(ctx, args...)
 	if err != nil {
 		return nil, err
 	}

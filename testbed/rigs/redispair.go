@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 
 	"github.com/redis/go-redis/v9"
 
@@ -16,60 +15,40 @@ import (
 // A redisPair is a primary and its replica behind one address. They are
 // processes of this machine, so that a proxy can stand between them.
 type redisPair struct {
-	*redisRig
-	primary, replica *servers.Server
-	other            *redis.Client // of the replica
-	between          *proxy.Proxy
+	*redisFaults // the primary
+	replica      *servers.Server
+	other        *redis.Client // of the replica
+	between      *proxy.Proxy
 }
 
 var _ conformance.Failover = (*redisPair)(nil)
 
-func newRedisPair(ctx context.Context) (_ conformance.Rig, err error) {
-	r := new(redisPair)
-	var undo []func() error
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, stopping(undo...))
-		}
-	}()
-	if r.primary, err = servers.OwnRedis(ctx, servers.Options{Local: true, Args: []string{"--repl-diskless-sync-delay", "0"}}); err != nil {
-		return nil, err
-	}
-	undo = append(undo, r.primary.Stop)
-	if r.replica, err = servers.OwnRedis(ctx, servers.Options{Local: true}); err != nil {
-		return nil, err
-	}
-	undo = append(undo, r.replica.Stop)
-	if r.between, err = proxy.New(r.primary.Addr, proxy.Opaque); err != nil {
-		return nil, err
-	}
-	undo = append(undo, r.between.Close)
-	r.other = redis.NewClient(&redis.Options{Addr: r.replica.Addr})
-	undo = append(undo, r.other.Close)
-	host, port, err := net.SplitHostPort(r.between.Addr())
+func newRedisPair(ctx context.Context) (conformance.Rig, error) {
+	primary, replica, err := servers.OwnRedisPair(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if err := r.other.ReplicaOf(ctx, host, port).Err(); err != nil {
-		return nil, err
+	between, err := proxy.New(primary.Addr, proxy.Opaque)
+	if err != nil {
+		return nil, errors.Join(err, stopping(primary.Stop, replica.Stop))
 	}
-	if err := eventually(ctx, "starting the replication", func() (bool, error) {
-		info, err := r.other.Info(ctx, "replication").Result()
-		return err == nil && field(info, "master_link_status") == "up", err
-	}); err != nil {
-		return nil, err
+	r := &redisPair{
+		redisFaults: redisOn(primary), replica: replica, between: between,
+		other: redis.NewClient(&redis.Options{Addr: replica.Addr}),
 	}
-	r.redisRig = newRedisRig(redis.NewClient(&redis.Options{Addr: r.primary.Addr}), r.primary.Addr)
+	if err := servers.Replicate(ctx, replica, between.Addr()); err != nil {
+		return nil, errors.Join(err, r.Close())
+	}
 	return r, nil
 }
 
 // CutReplication waits until the replica has what was written before.
 func (r *redisPair) CutReplication(ctx context.Context) error {
 	if err := eventually(ctx, "waiting for the replica", func() (bool, error) {
-		from, err1 := r.admin.Info(ctx, "replication").Result()
-		to, err2 := r.other.Info(ctx, "replication").Result()
+		from, err1 := servers.RedisInfo(ctx, r.admin, "replication", "master_repl_offset")
+		to, err2 := servers.RedisInfo(ctx, r.other, "replication", "slave_repl_offset")
 		err := errors.Join(err1, err2)
-		return err == nil && field(from, "master_repl_offset") == field(to, "slave_repl_offset"), err
+		return err == nil && from == to, err
 	}); err != nil {
 		return err
 	}
@@ -100,5 +79,5 @@ func (r *redisPair) Promote(ctx context.Context) error {
 
 // Close leaves the keys to go with their servers.
 func (r *redisPair) Close() error {
-	return stopping(r.rig.Close, r.admin.Close, r.other.Close, r.between.Close, r.primary.Stop, r.replica.Stop)
+	return stopping(r.redisFaults.Close, r.other.Close, r.between.Close, r.replica.Stop)
 }

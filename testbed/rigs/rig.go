@@ -66,7 +66,10 @@ func (r *rig) connect(addrs []string) (links []*proxy.Proxy, err error) {
 	if r.onReply != nil {
 		opts = append(opts, proxy.OnReply(r.onReply))
 	}
-	for _, addr := range addrs {
+	for i, addr := range addrs {
+		if i == 1 {
+			opts = append(opts, proxy.Beside(links[0]))
+		}
 		p, err := proxy.New(addr, r.protocol, opts...)
 		if err != nil {
 			return nil, errors.Join(err, disconnect(links))
@@ -231,7 +234,7 @@ func (r *rig) Delay(l locker.Locker, dir conformance.Direction, d time.Duration)
 	return r.disturb(l, func(p *proxy.Proxy) { p.Delay(direction(dir), d) })
 }
 
-// DropReplies loses the answers to the next n requests.
+// DropReplies loses the answers to the next n requests, to whichever member.
 func (r *rig) DropReplies(l locker.Locker, n int) error {
 	return r.disturb(l, func(p *proxy.Proxy) { p.DropReplies(n) })
 }
@@ -286,10 +289,10 @@ func (r *rig) connections() []string {
 
 // lend opens a Locker over a client that open makes, which the rig closes with
 // lent.
-func (r *rig) lend(open func(addr string) (l locker.Locker, lent func() error, err error)) (locker.Locker, error) {
+func (r *rig) lend(open func(addrs string) (l locker.Locker, lent func() error, err error)) (locker.Locker, error) {
 	var lent func() error
-	l, err := r.join(r.servers(), nil, func(addr string) (l locker.Locker, err error) {
-		l, lent, err = open(addr)
+	l, err := r.join(r.servers(), nil, func(addrs string) (l locker.Locker, err error) {
+		l, lent, err = open(addrs)
 		return l, err
 	})
 	if err != nil {

@@ -20,8 +20,9 @@ type Cluster struct {
 	relay   *relay
 }
 
-// OwnEtcdCluster starts a cluster of n members that nobody else uses.
-func OwnEtcdCluster(ctx context.Context, n int) (_ *Cluster, err error) {
+// OwnEtcdCluster starts a cluster of n members that nobody else uses. Another
+// process may take a port that was free: then it tries again with others.
+func OwnEtcdCluster(ctx context.Context, n int) (*Cluster, error) {
 	if errNoSockets != nil {
 		return nil, errNoSockets
 	}
@@ -29,6 +30,16 @@ func OwnEtcdCluster(ctx context.Context, n int) (_ *Cluster, err error) {
 	if err != nil {
 		return nil, err
 	}
+	for range 3 {
+		var c *Cluster
+		if c, err = tryCluster(ctx, binary, n); err == nil || ctx.Err() != nil {
+			return c, err
+		}
+	}
+	return nil, err
+}
+
+func tryCluster(ctx context.Context, binary string, n int) (_ *Cluster, err error) {
 	c := new(Cluster)
 	if c.relay, err = newRelay(n, c.memberWith); err != nil {
 		return nil, err
@@ -54,7 +65,10 @@ func OwnEtcdCluster(ctx context.Context, n int) (_ *Cluster, err error) {
 		starting.Go(func() { c.Members[i].Version, errs[i] = p.start(ctx) })
 	}
 	starting.Wait()
-	return c, errors.Join(errs...)
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	return c, nil
 }
 
 // add prepares a member.

@@ -29,6 +29,7 @@ type containerSpec struct {
 	args       []string
 	port       int
 	ask        askVersion
+	apart      bool // on a network of its own
 }
 
 // startContainer runs spec and waits until it answers. Nothing is left of a
@@ -40,6 +41,17 @@ func startContainer(ctx context.Context, d *client.Client, spec containerSpec) (
 	if err != nil {
 		return nil, err
 	}
+	var own *ownNetwork // nil: that of the daemon
+	if spec.apart {
+		if own, err = newNetwork(ctx, d); err != nil {
+			return nil, err
+		}
+		defer func() {
+			if err != nil {
+				err = errors.Join(err, own.remove(ctx))
+			}
+		}()
+	}
 	c, err := testcontainers.GenericContainer(ctx, testcontainers.GenericContainerRequest{
 		ContainerRequest: testcontainers.ContainerRequest{
 			Image:        spec.image,
@@ -49,7 +61,9 @@ func startContainer(ctx context.Context, d *client.Client, spec containerSpec) (
 			Labels:       map[string]string{ownerLabel: self().String()},
 			HostConfigModifier: func(h *container.HostConfig) {
 				h.PortBindings = network.PortMap{port: {binding}}
+				own.host(h)
 			},
+			EndpointSettingsModifier: own.endpoints,
 		},
 		Logger:  tclog.NewNoopLogger(),
 		Started: true,
@@ -80,7 +94,7 @@ func startContainer(ctx context.Context, d *client.Client, spec containerSpec) (
 	}
 	return &Server{
 		Name: spec.name, Addr: addr, Kind: spec.kind, Version: version,
-		powers: containerPowers(d, id, addr, spec.ask),
+		powers: containerPowers(d, id, addr, spec.ask, own),
 	}, nil
 }
 
@@ -150,8 +164,8 @@ func awaitExit(ctx context.Context, d *client.Client, id string, ended chan<- st
 	}
 }
 
-func containerPowers(d *client.Client, id, addr string, ask askVersion) Powers {
-	return Powers{
+func containerPowers(d *client.Client, id, addr string, ask askVersion, own *ownNetwork) Powers {
+	p := Powers{
 		Pause: func(ctx context.Context) error {
 			_, err := d.ContainerPause(ctx, id, client.ContainerPauseOptions{})
 			return err
@@ -181,9 +195,17 @@ func containerPowers(d *client.Client, id, addr string, ask askVersion) Powers {
 		},
 		stop: func() error {
 			err := removeContainer(context.Background(), d, id)
+			if own != nil {
+				err = errors.Join(err, own.remove(context.Background()))
+			}
 			return errors.Join(err, d.Close())
 		},
 	}
+	if own != nil {
+		p.Disconnect = func(ctx context.Context) error { return own.disconnect(ctx, id) }
+		p.Reconnect = func(ctx context.Context) error { return own.connect(ctx, id) }
+	}
+	return p
 }
 
 // removeContainer works also when ctx has ended: that is often why.

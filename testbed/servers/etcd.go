@@ -44,7 +44,7 @@ func etcdSources(o Options) []source {
 func etcdContainer(kind Kind, entrypoint string, o Options) containerSpec {
 	const port = 2379
 	return containerSpec{
-		name: EtcdName, kind: kind, entrypoint: entrypoint, port: port, ask: etcdVersion,
+		name: EtcdName, kind: kind, entrypoint: entrypoint, port: port, ask: etcdVersion, apart: o.Apart,
 		args: append(etcdArgs("0.0.0.0", port, 2380, "/tmp/etcd"), o.Args...),
 	}
 }

@@ -13,6 +13,8 @@ type Options struct {
 	// Local asks for a process of this machine: what a container cannot have
 	// done to it without a network of its own.
 	Local bool
+	// Apart asks for a container on a network of its own, for Disconnect.
+	Apart bool
 
 	env []string // further variables of a process of this machine
 }
@@ -32,7 +34,7 @@ func own(ctx context.Context, name string, sources []source, o Options) (*Server
 	return find(ctx, io.Discard, name, slices.DeleteFunc(sources, func(s source) bool {
 		switch s.kind {
 		case LocalBinary:
-			return false
+			return o.Apart
 		case ContainerImage, ContainerBuilt:
 			return o.Local
 		case Environment, Embedded, StandIn:

@@ -164,19 +164,36 @@ const ownerLabel = "com.github.lockerlib.locker.testbed.owner"
 
 var swept sync.Once
 
-// sweepContainers removes the containers of dead processes.
+// sweepContainers removes the containers of dead processes and their networks,
+// once.
 func sweepContainers(ctx context.Context, d *client.Client) {
-	swept.Do(func() {
-		list, err := d.ContainerList(ctx, client.ContainerListOptions{
-			All: true, Filters: make(client.Filters).Add("label", ownerLabel),
-		})
-		if err != nil {
-			return // starting the next one will say what is wrong
+	swept.Do(func() { sweep(ctx, d) })
+}
+
+// sweep leaves what it cannot remove for the next process. If it can do nothing,
+// starting a container will say what is wrong.
+func sweep(ctx context.Context, d *client.Client) {
+	ours := make(client.Filters).Add("label", ownerLabel)
+	dead := func(labels map[string]string) bool {
+		o, ok := parseOwner(labels[ownerLabel])
+		return ok && o.dead()
+	}
+	containers, err := d.ContainerList(ctx, client.ContainerListOptions{All: true, Filters: ours})
+	if err != nil {
+		return
+	}
+	for _, c := range containers.Items {
+		if dead(c.Labels) {
+			_ = removeContainer(ctx, d, c.ID)
 		}
-		for _, c := range list.Items {
-			if o, ok := parseOwner(c.Labels[ownerLabel]); ok && o.dead() {
-				_ = removeContainer(ctx, d, c.ID) // left for the next process
-			}
+	}
+	networks, err := d.NetworkList(ctx, client.NetworkListOptions{Filters: ours})
+	if err != nil {
+		return
+	}
+	for _, n := range networks.Items {
+		if dead(n.Labels) {
+			_ = removeNetwork(ctx, d, n.ID)
 		}
-	})
+	}
 }

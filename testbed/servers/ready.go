@@ -36,16 +36,26 @@ func etcdVersion(ctx context.Context, addr string) (string, error) {
 func redisVersion(ctx context.Context, addr string) (string, error) {
 	client := redis.NewClient(&redis.Options{Addr: addr, MaxRetries: -1, DialerRetries: 1})
 	defer func() { _ = client.Close() }() // it has answered, or never will
-	info, err := client.Info(ctx, "server").Result()
+	version, err := RedisInfo(ctx, client, "server", "redis_version")
+	if err == nil && version == "" {
+		err = fmt.Errorf("%s does not tell the version of Redis", addr)
+	}
+	return version, err
+}
+
+// RedisInfo takes a field out of a section of INFO, or gives "" if it is not
+// there.
+func RedisInfo(ctx context.Context, client *redis.Client, section, field string) (string, error) {
+	info, err := client.Info(ctx, section).Result()
 	if err != nil {
 		return "", err
 	}
 	for line := range strings.Lines(info) {
-		if v, ok := strings.CutPrefix(line, "redis_version:"); ok {
+		if v, ok := strings.CutPrefix(line, field+":"); ok {
 			return strings.TrimSpace(v), nil
 		}
 	}
-	return "", fmt.Errorf("%s does not tell the version of Redis", addr)
+	return "", nil
 }
 
 // startTimeout bounds how long a started server may take to answer.
@@ -105,15 +115,4 @@ func askIfOpen(ctx context.Context, ask askVersion, addr string) (string, error)
 	}
 	_ = conn.Close() // it only showed that somebody listens
 	return ask(ctx, addr)
-}
-
-// freePort returns a port of the loopback interface that was free just now.
-// Another process may take it first: whoever uses it retries.
-func freePort() (int, error) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
-	}
-	defer func() { _ = ln.Close() }() // nobody connected
-	return ln.Addr().(*net.TCPAddr).Port, nil
 }

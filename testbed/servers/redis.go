@@ -50,7 +50,7 @@ func redisArgs(host string, port int, dir string) []string {
 func redisContainer(kind Kind, entrypoint string, o Options) containerSpec {
 	const port = 6379
 	return containerSpec{
-		name: RedisName, kind: kind, entrypoint: entrypoint, port: port, ask: redisVersion,
+		name: RedisName, kind: kind, entrypoint: entrypoint, port: port, ask: redisVersion, apart: o.Apart,
 		args: append(redisArgs("0.0.0.0", port, "/tmp"), o.Args...),
 	}
 }

@@ -50,10 +50,21 @@ type Server struct {
 	// Origin is the Kind that the process had told which started a server of
 	// kind Environment, or "".
 	Origin Kind
+	// Setup is what is special about how it runs, for people, or "".
+	Setup string
 
-	powers Powers
-	once   sync.Once
-	err    error
+	members []string // the addresses of all members, if there are several
+	powers  Powers
+	once    sync.Once
+	err     error
+}
+
+// Addresses returns the addresses of all members, which for most servers is one.
+func (s *Server) Addresses() []string {
+	if len(s.members) == 0 {
+		return []string{s.Addr}
+	}
+	return s.members
 }
 
 // Powers are what can be done to a server that was started here. A nil one is
@@ -63,7 +74,11 @@ type Powers struct {
 	Resume  func(context.Context) error
 	Kill    func(context.Context) error // SIGKILL
 	Restart func(context.Context) error // after Kill, with the same address and data
-	stop    func() error
+	// Disconnect takes the server off its network, which it leaves running, and
+	// Reconnect puts it back at the same address.
+	Disconnect, Reconnect func(context.Context) error
+
+	stop func() error
 }
 
 // IsStandIn reports whether the server is none of the software that it answers
@@ -80,7 +95,11 @@ func (s *Server) String() string {
 	if s.IsStandIn() {
 		return fmt.Sprintf("no %s but a stand-in, %s, %s", s.Name, s.Version, s.Addr)
 	}
-	return fmt.Sprintf("%s %s, %s, %s", s.Name, s.Version, kind, s.Addr)
+	version := s.Version
+	if s.Setup != "" {
+		version += " " + s.Setup
+	}
+	return fmt.Sprintf("%s %s, %s, %s", s.Name, version, kind, strings.Join(s.Addresses(), " "))
 }
 
 // ErrNoPower is returned for what cannot be done to a server of its kind.
@@ -91,6 +110,13 @@ func (s *Server) Pause(ctx context.Context) error { return s.do(ctx, s.powers.Pa
 
 // Resume ends Pause.
 func (s *Server) Resume(ctx context.Context) error { return s.do(ctx, s.powers.Resume) }
+
+// Disconnect takes a server that was started with Options.Apart off its network.
+// It runs on; nothing reaches it, and no connection is ended.
+func (s *Server) Disconnect(ctx context.Context) error { return s.do(ctx, s.powers.Disconnect) }
+
+// Reconnect ends Disconnect.
+func (s *Server) Reconnect(ctx context.Context) error { return s.do(ctx, s.powers.Reconnect) }
 
 // Kill ends the server's process with SIGKILL.
 func (s *Server) Kill(ctx context.Context) error { return s.do(ctx, s.powers.Kill) }

@@ -220,7 +220,7 @@ func read(ctx context.Context, s *Server, key string) (string, error) {
 	return v, err
 }
 
-// nothingLeft fails the test if a container or a folder of this process is
+// nothingLeft fails the test if a container, a network or a folder of this process is
 // still there.
 func nothingLeft(t *testing.T) {
 	t.Helper()
@@ -238,5 +238,11 @@ func nothingLeft(t *testing.T) {
 	})
 	if err != nil || len(list.Items) > 0 {
 		t.Errorf("containers left: %v %v", list.Items, err)
+	}
+	networks, err := d.NetworkList(t.Context(), client.NetworkListOptions{
+		Filters: make(client.Filters).Add("label", ownerLabel+"="+self().String()),
+	})
+	if err != nil || len(networks.Items) > 0 {
+		t.Errorf("networks left: %v %v", networks.Items, err)
 	}
 }

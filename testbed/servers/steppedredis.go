@@ -26,7 +26,7 @@ var stepTime []byte
 // before it that tells the time. That needs Linux and a C compiler. (It would
 // do nothing to a Go program such as etcd, which asks the kernel without the C
 // library.)
-func OwnSteppedRedis(ctx context.Context) (_ *SteppedRedis, err error) {
+func OwnSteppedRedis(ctx context.Context, args ...string) (_ *SteppedRedis, err error) {
 	if runtime.GOOS != "linux" {
 		return nil, errors.New("servers: a server's wall clock is stepped by preloading a library, which is done on Linux only")
 	}
@@ -47,7 +47,7 @@ func OwnSteppedRedis(ctx context.Context) (_ *SteppedRedis, err error) {
 	if err := r.Step(0); err != nil {
 		return nil, err
 	}
-	r.Server, err = OwnRedis(ctx, Options{Local: true, env: []string{"LD_PRELOAD=" + library, "STEPTIME_FILE=" + r.file}})
+	r.Server, err = OwnRedis(ctx, Options{Local: true, Args: args, env: []string{"LD_PRELOAD=" + library, "STEPTIME_FILE=" + r.file}})
 	if err != nil {
 		return nil, err
 	}

@@ -245,6 +245,7 @@ func TestUsage(t *testing.T) {
 	}{
 		{[]string{"-h"}, exitOK, "-backends LIST"},
 		{[]string{"--help"}, exitOK, "memory,remote"},
+		{[]string{"--help"}, exitOK, "-all"},
 		{[]string{"-foreign", "-backends", "memory"}, exitUsage, "-foreign"},
 		{[]string{"-backends", "zookeeper"}, exitUsage, `no "zookeeper"; known: memory, remote`},
 		{[]string{"-run", "["}, exitUsage, "-run"},

@@ -10,6 +10,7 @@ import (
 
 	"github.com/lockerlib/locker/conformance"
 	"github.com/lockerlib/locker/conformance/report"
+	"github.com/lockerlib/locker/testbed/rigs"
 	"github.com/lockerlib/locker/testbed/servers"
 )
 
@@ -33,9 +34,26 @@ func TestGuaranteesAreNotStale(t *testing.T) {
 	}
 }
 
-func ownProfiles(t *testing.T) []conformance.Profile {
+// A declared backend is what it says of itself under either set.
+type declared struct{ standard, faults conformance.Profile }
+
+func (d declared) under(set conformance.Set) conformance.Profile {
+	if set == conformance.Faults {
+		return d.faults
+	}
+	return d.standard
+}
+
+// without reports whether a power is missing that this machine does not take
+// away: a page from another one has what it allows.
+func without(p conformance.Profile, power conformance.Power) bool {
+	why := p.Without[power]
+	return why != "" && !strings.HasPrefix(why, rigs.NoNetwork)
+}
+
+func ownProfiles(t *testing.T) []declared {
 	t.Helper()
-	var list []conformance.Profile
+	var list []declared
 	for _, target := range allTargets() {
 		if target.foreign {
 			continue
@@ -47,7 +65,11 @@ func ownProfiles(t *testing.T) []conformance.Profile {
 		if c, ok := m.(io.Closer); ok {
 			t.Cleanup(func() { _ = c.Close() })
 		}
-		list = append(list, m.Profile())
+		d := declared{m.Profile(), target.faults().Profile()}
+		if d.standard.Backend != d.faults.Backend {
+			t.Errorf("%s is called %q, and under faults %q", target.key, d.standard.Backend, d.faults.Backend)
+		}
+		list = append(list, d)
 	}
 	return list
 }
@@ -67,17 +89,17 @@ func cells(page string) map[string][]string {
 
 // declaredReport is a report in which everything is as declared. Where a
 // declaration leaves a choice, the page decides.
-func declaredReport(profiles []conformance.Profile, page map[string][]string) *conformance.Report {
+func declaredReport(profiles []declared, page map[string][]string) *conformance.Report {
 	r := &conformance.Report{Version: conformance.ReportVersion}
 	for i, p := range profiles {
-		b := conformance.BackendReport{Backend: p.Backend}
-		for _, c := range conformance.Checks() {
+		b := conformance.BackendReport{Backend: p.standard.Backend}
+		for _, c := range conformance.Checks(conformance.Standard, conformance.Faults) {
 			shown := ""
 			if cells := page[c.ID]; i < len(cells) {
 				shown = cells[i]
 			}
 			b.Results = append(b.Results, conformance.Result{
-				ID: c.ID, Rule: c.Rule, Group: c.Group, Class: c.Class, Verdict: declaredVerdict(c, p, shown),
+				ID: c.ID, Rule: c.Rule, Group: c.Group, Class: c.Class, Verdict: declaredVerdict(c, p.under(c.Set), shown),
 			})
 		}
 		r.Backends = append(r.Backends, b)
@@ -90,7 +112,7 @@ func declaredVerdict(c conformance.Check, p conformance.Profile, shown string) c
 	_, gives := p.GivesWay[c.ID]
 	_, best := p.BestEffort[c.ID]
 	switch {
-	case slices.ContainsFunc(c.Needs, func(power conformance.Power) bool { return p.Without[power] != "" }):
+	case slices.ContainsFunc(c.Needs, func(power conformance.Power) bool { return without(p, power) }):
 		return conformance.NotShown
 	case gives, best && is(conformance.GivesWay):
 		return conformance.GivesWay

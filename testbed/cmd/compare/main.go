@@ -1,6 +1,9 @@
 // Command compare runs the conformance suite over memory, etcd in both modes,
 // and Redis, prints what each guarantees, and writes the evidence.
 //
+// The evidence is report.json, .html, .md and .xml (JUnit), and for each check of
+// a history that is not green history-BACKEND-CHECK.json, for cmd/recheck.
+//
 // It starts the servers that it needs, or takes those that LOCKER_TEST_ETCD and
 // LOCKER_TEST_REDIS name, and stops what it started, also on Ctrl-C.
 package main

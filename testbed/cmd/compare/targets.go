@@ -20,44 +20,78 @@ type target struct {
 	// foreign is another library: its column states facts, and what is not green
 	// in it is no failure of this program. It is run only where it is asked for.
 	foreign bool
+	// further is one of our own that is run only where it is asked for: another
+	// way to run a server that has a column already.
+	further bool
 	server  string // a key of the sources, or "" if it needs none
 	// maker makes rigs on the server. If the Maker is an io.Closer, it is closed.
 	maker func(*servers.Server) (conformance.Maker, error)
 	// faults makes rigs for the fault set, which bring their own servers; nil if
-	// there is none.
-	faults func() conformance.Maker
-}
-
-// underFault is the target for the fault set.
-func (t target) underFault() target {
-	t.server = ""
-	t.maker = func(*servers.Server) (conformance.Maker, error) { return t.faults(), nil }
-	return t
+	// there is none. So many of its checks run at once, or as many as is usual.
+	faults       func() conformance.Maker
+	faultsAtOnce int
 }
 
 // A source gets a server, and tells log which.
 type source func(ctx context.Context, log io.Writer) (*servers.Server, error)
 
+// The sources that start a server in another way, always for this process
+// alone: how one of the environment is set up is not known.
+const (
+	etcdCluster  = "etcd of 3 members"
+	redisAOF     = "Redis with AOF"
+	redisReplica = "Redis with a replica"
+)
+
 func allSources() map[string]source {
-	return map[string]source{servers.EtcdName: servers.Etcd, servers.RedisName: servers.Redis}
+	return map[string]source{
+		servers.EtcdName: servers.Etcd, servers.RedisName: servers.Redis,
+		etcdCluster: servers.EtcdCluster, redisAOF: servers.RedisAOF, redisReplica: servers.RedisWithReplica,
+	}
 }
 
 func allTargets() []target {
-	etcd := func(mode etcdlock.Mode) func(*servers.Server) (conformance.Maker, error) {
-		return func(s *servers.Server) (conformance.Maker, error) { return rigs.Etcd(s, mode) }
-	}
-	etcdFaults := func(mode etcdlock.Mode) func() conformance.Maker {
-		return func() conformance.Maker { return rigs.EtcdFaults(mode) }
-	}
 	memory := func() conformance.Maker { return memrig.Maker(true) }
-	own := []target{
-		{key: "memory", faults: memory, maker: func(*servers.Server) (conformance.Maker, error) { return memory(), nil }},
-		{key: "etcd-session", server: servers.EtcdName, maker: etcd(etcdlock.Session), faults: etcdFaults(etcdlock.Session)},
-		{key: "etcd-lease", server: servers.EtcdName, maker: etcd(etcdlock.Lease), faults: etcdFaults(etcdlock.Lease)},
-		{key: "redis", server: servers.RedisName, maker: func(s *servers.Server) (conformance.Maker, error) { return rigs.Redis(s) },
-			faults: func() conformance.Maker { return rigs.RedisFaults() }},
-	}
+	own := []target{{key: "memory", faults: memory, maker: func(*servers.Server) (conformance.Maker, error) { return memory(), nil }}}
+	own = append(own, etcdTargets()...)
+	own = append(own, redisTargets()...)
 	return append(own, foreignTargets()...)
+}
+
+func etcdTargets() []target {
+	var one, three []target
+	for _, mode := range []etcdlock.Mode{etcdlock.Session, etcdlock.Lease} {
+		key := "etcd-" + mode.String()
+		one = append(one, target{
+			key: key, server: servers.EtcdName,
+			maker:  func(s *servers.Server) (conformance.Maker, error) { return rigs.Etcd(s, mode) },
+			faults: func() conformance.Maker { return rigs.EtcdFaults(mode) },
+		})
+		three = append(three, target{
+			key: key + "-3", further: true, server: etcdCluster,
+			maker:  func(s *servers.Server) (conformance.Maker, error) { return rigs.EtcdCluster(s, mode) },
+			faults: func() conformance.Maker { return rigs.EtcdClusterFaults(mode) }, faultsAtOnce: 2,
+		})
+	}
+	return append(one, three...)
+}
+
+func redisTargets() []target {
+	return []target{
+		{
+			key: "redis", server: servers.RedisName,
+			maker:  func(s *servers.Server) (conformance.Maker, error) { return rigs.Redis(s) },
+			faults: func() conformance.Maker { return rigs.RedisFaults() },
+		}, {
+			key: "redis-aof", further: true, server: redisAOF,
+			maker:  func(s *servers.Server) (conformance.Maker, error) { return rigs.RedisAOF(s) },
+			faults: func() conformance.Maker { return rigs.RedisAOFFaults() },
+		}, {
+			key: "redis-replica", further: true, server: redisReplica,
+			maker:  func(s *servers.Server) (conformance.Maker, error) { return rigs.RedisReplica(s) },
+			faults: func() conformance.Maker { return rigs.RedisReplicaFaults() },
+		},
+	}
 }
 
 // foreignTargets are the other libraries, by the schemes of their adapters.
@@ -77,30 +111,25 @@ type had struct {
 	err    error
 }
 
-// start gets the servers that the targets need, all at once.
-func start(ctx context.Context, targets []target, sources map[string]source, log io.Writer) map[string]had {
+// start gets the servers, all at once.
+func start(ctx context.Context, names []string, sources map[string]source, log io.Writer) map[string]had {
 	log = &oneAtATime{w: log}
 	var (
-		mu     sync.Mutex // guards found
-		found  = make(map[string]had)
-		all    sync.WaitGroup
-		wanted = make(map[string]bool)
+		mu    sync.Mutex // guards found
+		found = make(map[string]had)
+		all   sync.WaitGroup
 	)
-	for _, t := range targets {
-		if t.server == "" || wanted[t.server] {
-			continue
-		}
-		wanted[t.server] = true
+	for _, name := range names {
 		all.Go(func() {
 			var h had
-			if get := sources[t.server]; get == nil {
-				h.err = fmt.Errorf("no source of %s", t.server)
+			if get := sources[name]; get == nil {
+				h.err = fmt.Errorf("no source of %s", name)
 			} else {
 				h.server, h.err = get(ctx, log)
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			found[t.server] = h
+			found[name] = h
 		})
 	}
 	all.Wait()

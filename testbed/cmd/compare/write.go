@@ -14,10 +14,14 @@ import (
 // write puts the report into dir, in every form, and returns where. A file is
 // complete or, after an error, what it was before.
 func write(dir string, r *conformance.Report) (paths []string, err error) {
+	given := dir
 	if dir, err = filepath.Abs(dir); err != nil {
 		return nil, err
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, err
+	}
+	if paths, err = keepHistories(dir, given, r); err != nil {
 		return nil, err
 	}
 	for _, f := range []struct {

@@ -31,6 +31,8 @@ func TestRecheck(t *testing.T) {
 		{"no file", nil, exitUsage, "Usage"},
 		{"a missing file", []string{filepath.Join(t.TempDir(), "none")}, exitUsage, "no such file"},
 		{"half a file", []string{broken}, exitUsage, "unexpected EOF"},
+		{"help", []string{"-h"}, exitLegal, "Exit status"},
+		{"drawn nowhere", []string{"-out", filepath.Join(broken, "below a file"), illegal}, exitCannot, "not a directory"},
 		{"no limit", []string{"-limit", "0s", legal}, exitUsage, "Usage"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -47,5 +49,22 @@ func TestRecheck(t *testing.T) {
 				t.Errorf("it does not say %q:\n%s", test.says, all)
 			}
 		})
+	}
+}
+
+func TestDrawn(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "drawn")
+	var out, errOut bytes.Buffer
+	if status := run([]string{"-out", dir, filepath.Join(testdata, "illegal-overlap.json")}, nil, &out, &errOut); status != exitIllegal {
+		t.Fatalf("status %d: %s%s", status, &out, &errOut)
+	}
+	for _, name := range []string{"illegal-overlap.html", "illegal-overlap.svg"} {
+		b, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil || !bytes.Contains(b, []byte("overlap 400 ms")) {
+			t.Errorf("%s does not show the overlap: %v", name, err)
+		}
+		if !strings.Contains(out.String(), name) {
+			t.Errorf("%s is not named:\n%s", name, &out)
+		}
 	}
 }

@@ -32,6 +32,7 @@ import (
 	"github.com/lockerlib/locker/conformance"
 	"github.com/lockerlib/locker/etcdlock"
 	"github.com/lockerlib/locker/memlock/memrig"
+	"github.com/lockerlib/locker/testbed/foreign"
 	"github.com/lockerlib/locker/testbed/remote"
 	"github.com/lockerlib/locker/testbed/rigs"
 	"github.com/lockerlib/locker/testbed/servers"
@@ -59,26 +60,37 @@ type options struct {
 
 // backends are those that can be soaked, and how a maker of their rigs is made.
 var backends = map[string]func(ctx context.Context, log io.Writer) (conformance.Maker, error){
-	"memory":        func(context.Context, io.Writer) (conformance.Maker, error) { return memrig.Maker(false), nil },
-	"memory-bubble": func(context.Context, io.Writer) (conformance.Maker, error) { return memrig.Maker(true), nil },
-	"etcd-lease":    etcd(etcdlock.Lease),
-	"etcd-session":  etcd(etcdlock.Session),
-	"redis": func(ctx context.Context, log io.Writer) (conformance.Maker, error) {
-		s, err := servers.Redis(ctx, log)
-		if err != nil {
-			return nil, err
-		}
-		return rigs.Redis(s)
-	},
+	"memory":         func(context.Context, io.Writer) (conformance.Maker, error) { return memrig.Maker(false), nil },
+	"memory-bubble":  func(context.Context, io.Writer) (conformance.Maker, error) { return memrig.Maker(true), nil },
+	"etcd-lease":     on(servers.Etcd, func(s *servers.Server) (rigs.Maker, error) { return rigs.Etcd(s, etcdlock.Lease) }),
+	"etcd-session":   on(servers.Etcd, func(s *servers.Server) (rigs.Maker, error) { return rigs.Etcd(s, etcdlock.Session) }),
+	"etcd-lease-3":   on(servers.EtcdCluster, func(s *servers.Server) (rigs.Maker, error) { return rigs.EtcdCluster(s, etcdlock.Lease) }),
+	"etcd-session-3": on(servers.EtcdCluster, func(s *servers.Server) (rigs.Maker, error) { return rigs.EtcdCluster(s, etcdlock.Session) }),
+	"redis":          on(servers.Redis, rigs.Redis),
+	"redis-aof":      on(servers.RedisAOF, rigs.RedisAOF),
+	"redis-replica":  on(servers.RedisWithReplica, rigs.RedisReplica),
 }
 
-func etcd(mode etcdlock.Mode) func(context.Context, io.Writer) (conformance.Maker, error) {
+// Other libraries can be soaked too. What is found in them is no failure of this
+// program, but the exit status says it all the same.
+func init() {
+	for _, l := range foreign.Libraries() {
+		get := servers.Redis
+		if l.Servers == servers.EtcdName {
+			get = servers.Etcd
+		}
+		backends[l.Scheme] = on(get, func(s *servers.Server) (rigs.Maker, error) { return rigs.Foreign(s, l) })
+	}
+}
+
+// on makes rigs on a server from source.
+func on(source func(context.Context, io.Writer) (*servers.Server, error), maker func(*servers.Server) (rigs.Maker, error)) func(context.Context, io.Writer) (conformance.Maker, error) {
 	return func(ctx context.Context, log io.Writer) (conformance.Maker, error) {
-		s, err := servers.Etcd(ctx, log)
+		s, err := source(ctx, log)
 		if err != nil {
 			return nil, err
 		}
-		return rigs.Etcd(s, mode)
+		return maker(s)
 	}
 }
 
@@ -135,10 +147,26 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return exitOK
 }
 
+const usage = `Usage: soak [-backend NAME] [-for 1m] [-out DIRECTORY] ...
+
+Lets random clients and faults loose on one backend, in rounds that are judged at
+once, and keeps the evidence: history.json for cmd/recheck, report.json and
+report.html.
+
+Exit status: 0 all is green, 1 something is not, 2 wrong usage, 3 there is no
+server or the evidence could not be written, 130 interrupted, with the evidence
+of the rounds before.
+
+`
+
 func parse(args []string, stderr io.Writer) (options, error) {
 	var o options
 	fs := flag.NewFlagSet("soak", flag.ContinueOnError)
 	fs.SetOutput(stderr)
+	fs.Usage = func() {
+		fmt.Fprint(fs.Output(), usage)
+		fs.PrintDefaults()
+	}
 	fs.StringVar(&o.backend, "backend", "memory", "which to soak: "+keys())
 	fs.DurationVar(&o.length, "for", time.Minute, "for how long")
 	fs.DurationVar(&o.round, "round", 30*time.Second, "how long each round is")

@@ -143,6 +143,11 @@ func (s *soak) write() error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
+	for i, r := range s.results {
+		if r.History != nil && r.History == s.history {
+			s.results[i].Recheck = fmt.Sprintf("go -C testbed run ./cmd/recheck -out '%s' '%s'", s.out, filepath.Join(s.out, "history.json"))
+		}
+	}
 	p := s.maker.Profile()
 	rep := &conformance.Report{
 		Version: conformance.ReportVersion, Time: time.Now().UTC(),

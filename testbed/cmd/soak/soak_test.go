@@ -112,6 +112,15 @@ func TestSoakOfABrokenLock(t *testing.T) {
 }
 
 func TestUsage(t *testing.T) {
+	var help bytes.Buffer
+	if status := run(t.Context(), []string{"-h"}, io.Discard, &help); status != exitOK {
+		t.Errorf("-h: status %d", status)
+	}
+	for _, want := range []string{"Exit status", "-round", "etcd-lease", "redsync"} {
+		if !strings.Contains(help.String(), want) {
+			t.Errorf("-h does not say %q:\n%s", want, &help)
+		}
+	}
 	for _, args := range [][]string{{"-backend", "zookeeper"}, {"-for", "0s"}, {"-clients", "1"}, {"extra"}, {"-colour"}} {
 		var out, errOut bytes.Buffer
 		if status := run(t.Context(), args, &out, &errOut); status != exitUsage {

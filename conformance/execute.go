@@ -23,8 +23,15 @@ const (
 	bubbleLimit = time.Minute
 )
 
+// A ruling is a result, and what it is worth.
+type ruling struct {
+	Result
+	settled time.Time // when the verdict was found
+	certain bool      // no standstill explains it
+}
+
 // execute runs one check on a fresh rig and judges it.
-func execute(ctx context.Context, m Maker, c Check, seed uint64, repeat string, tt *testing.T) Result {
+func execute(ctx context.Context, m Maker, c Check, seed uint64, repeat string, tt *testing.T) ruling {
 	t := &trial{check: c, profile: m.Profile(), seed: seed}
 	h := fnv.New64a()
 	h.Write([]byte(c.ID))
@@ -37,10 +44,17 @@ func execute(ctx context.Context, m Maker, c Check, seed uint64, repeat string, 
 		t.run(ctx, m)
 	}
 
-	return t.result(time.Since(began), repeat)
+	return t.ruling(time.Since(began), repeat)
 }
 
-// result is the outcome of a trial that is over.
+// ruling is the outcome of a trial that is over, by now or by its deadline.
+func (t *trial) ruling(took time.Duration, repeat string) ruling {
+	r := t.result(took, repeat)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return ruling{r, t.settledAt, t.certain}
+}
+
 func (t *trial) result(took time.Duration, repeat string) Result {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -135,7 +149,7 @@ func (t *trial) settled(v Verdict, expected, seen string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.verdict == "" || t.verdict == Holds {
-		t.verdict, t.expected, t.seen = v, expected, seen
+		t.verdict, t.expected, t.seen, t.settledAt = v, expected, seen, time.Now()
 	}
 }
 

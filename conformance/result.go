@@ -33,6 +33,7 @@ type Result struct {
 	Done     []string      `json:"done,omitempty"`     // what was done, step by step
 	Expected string        `json:"expected,omitempty"` // where it is not green
 	Seen     string        `json:"seen,omitempty"`     // what was seen, or why nothing was shown
+	Void     []string      `json:"void,omitempty"`     // earlier tries that a standstill of the server disturbed: how long it was, and what was seen
 	Seed     uint64        `json:"seed"`
 	Repeat   string        `json:"repeat"` // one command that runs this check again
 	Took     time.Duration `json:"took_ns"`
@@ -65,7 +66,7 @@ type BackendReport struct {
 	Results []Result      `json:"results"`
 }
 
-// ReportVersion is the version of the format of Report. Version 2 added Recheck.
+// ReportVersion is the version of the format of Report. Version 2 added Recheck and Void.
 const ReportVersion = 2
 
 // A Report compares backends.

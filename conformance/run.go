@@ -53,14 +53,19 @@ func Run(t *testing.T, m Maker, opts ...VerifyOption) {
 	}
 	ci := os.Getenv("CI") == "true"
 	var lacks wanting
+	signs := feel(t.Context(), m)
+	defer signs.end()
 	inParallel(len(checks), width(asked.parallel, profile), func(i int) {
 		c := checks[i]
 		t.Run(c.ID, func(t *testing.T) {
 			repeat := fmt.Sprintf("%s=%d go test -count=1 -run '%s'", EnvSeed, seed, pattern(t.Name()))
-			p := plan{seed: seed, tt: t}
+			p := plan{seed: seed, tt: t, pulse: signs}
 			r := p.run1(t, m, c, repeat)
 			if r.History != nil {
 				keep(t, r.History)
+			}
+			for _, v := range r.Void {
+				t.Log("done again: " + v)
 			}
 			switch {
 			case r.Verdict.Green():
@@ -154,6 +159,9 @@ func (r Result) String() string {
 	}
 	if r.Seen != "" {
 		fmt.Fprintf(&b, "  seen:     %s\n", strings.ReplaceAll(r.Seen, "\n", "\n            "))
+	}
+	for _, v := range r.Void {
+		fmt.Fprintf(&b, "  void:     %s\n", v)
 	}
 	if r.Number != "" {
 		fmt.Fprintf(&b, "  measured: %s\n", r.Number)

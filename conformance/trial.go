@@ -43,8 +43,10 @@ type trial struct {
 	history  *history.History // that was judged
 	proofs   []*proof         // that faults had an effect
 
-	// inexcusable says that the finding is one that no declaration allows.
-	inexcusable bool
+	settledAt time.Time // when the verdict was found
+
+	inexcusable bool // the finding is one that no declaration allows
+	certain     bool // the finding is one that no standstill explains
 }
 
 type stopped struct{}
@@ -54,12 +56,15 @@ var errTrialOver = fmt.Errorf("the check is over")
 // ttl returns T, the lease that checks ask for.
 func (t *trial) ttl() time.Duration { return t.profile.TTL }
 
+// busy is how long a busy machine may stand still before it is taken note of.
+const busy = 500 * time.Millisecond
+
 // slop is what a check allows for a busy machine where time is real.
 func (t *trial) slop() time.Duration {
 	if t.profile.Bubble {
 		return 0
 	}
-	return 500 * time.Millisecond
+	return busy
 }
 
 // prompt is how long something may take that needs no lease to run out: T/4,
@@ -115,7 +120,7 @@ func (t *trial) eventAt(when time.Time, client, kind, name string, token uint64,
 func (t *trial) settle(v Verdict, expected, seen string) {
 	t.mu.Lock()
 	if t.verdict == "" {
-		t.verdict, t.expected, t.seen = v, expected, seen
+		t.verdict, t.expected, t.seen, t.settledAt = v, expected, seen, time.Now()
 	}
 	t.mu.Unlock()
 	t.stop(errTrialOver)
@@ -145,10 +150,18 @@ func (t *trial) report(expected, seen string, args ...any) {
 // never is broken for what holds under every fault, whatever the backend
 // declares.
 func (t *trial) never(expected, seen string, args ...any) {
-	t.mu.Lock()
-	t.inexcusable = t.verdict == ""
-	t.mu.Unlock()
+	t.excuseNothing()
 	t.broken(expected, seen, args...)
+}
+
+// excuseNothing has the verdict that comes now count whatever is declared and
+// whatever the server did meanwhile.
+func (t *trial) excuseNothing() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.verdict == "" {
+		t.inexcusable, t.certain = true, true
+	}
 }
 
 // notShown ends the check without a finding.
@@ -183,6 +196,7 @@ func (t *trial) protect(f func()) {
 		switch p := recover().(type) {
 		case nil, stopped:
 		default:
+			t.excuseNothing()
 			t.settle(Broken, "no panic", fmt.Sprintf("panic: %v\n%s", p, shortStack()))
 		}
 	}()

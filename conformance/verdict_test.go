@@ -34,7 +34,7 @@ func judge(m stubMaker, c Check) Result {
 	if c.ID == "" {
 		c.ID, c.Class = "T1", Required
 	}
-	return execute(context.Background(), m, c, 1, "repeat me", nil)
+	return execute(context.Background(), m, c, 1, "repeat me", nil).Result
 }
 
 func TestVerdicts(t *testing.T) {

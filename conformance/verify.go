@@ -23,6 +23,7 @@ type plan struct {
 	progress func(Progress)
 	repeat   func(id string, seed uint64) string
 	tt       *testing.T // of Run
+	pulse    *pulse     // of the server meanwhile; nil where there is none
 }
 
 // Progress tells how far a run is. It is given to the function of WithProgress,
@@ -87,6 +88,8 @@ func (p *plan) verify(ctx context.Context, m Maker) (BackendReport, error) {
 		defer cancel()
 	}
 
+	p.pulse = feel(ctx, m)
+	defer p.pulse.end()
 	began := time.Now()
 	results := make([]Result, len(checks))
 	var (
@@ -127,7 +130,7 @@ func (p *plan) one(ctx context.Context, m Maker, c Check) Result {
 			Seen: "not begun: " + context.Cause(ctx).Error(), Seed: p.seed, Repeat: repeat,
 		}
 	}
-	return execute(ctx, m, c, p.seed, repeat, p.tt)
+	return p.pulse.undisturbed(ctx, func() ruling { return execute(ctx, m, c, p.seed, repeat, p.tt) })
 }
 
 func width(asked int, p Profile) int {

@@ -24,7 +24,7 @@ func aloneAcquiring() []spoiledLock {
 		{"quick hold in a client", "A hold that came and went within one millisecond of the server's clock is released to two goroutines of one client.", "X7", "one client is inside", flaw{narrow: narrow{wakesTwoOfOne: true}}},
 		{"tries when over", "A try does not look whether its context has ended.", "C1", "never acquires", flaw{narrow: narrow{tryUnderDead: true}}},
 		{"slow to leave", "A waiter behind another client takes a third of a TTL to see that it was cancelled.", "C2", "within T/4", flaw{narrow: narrow{cancelsSlowly: true}}},
-		{"keeps what came too late", "A waiter that is cancelled by its caller keeps what it was granted meanwhile.", "C3", "not stuck", flaw{narrow: narrow{keepsCancelled: true}}},
+		{"keeps what came too late", "A waiter that is cancelled by its caller keeps what it had been granted by then.", "C3", "not stuck", flaw{narrow: narrow{keepsCancelled: true}}},
 		{"context at renewal", "The context of Acquire ends the renewal, if it lives until that begins.", "C4", "the hold lasts", flaw{narrow: narrow{ctxAtRenewal: true}}},
 		{"no cause", "A deadline that passed is reported without its cause.", "C6", "the context's error and its cause", flaw{narrow: narrow{hidesCause: true}}},
 		{"patience in steps", "WithMaxWait is looked at when the waiter asks again.", "C7", "patience is used and not exceeded", flaw{narrow: narrow{patienceAtPoll: true}}},

@@ -145,7 +145,7 @@ type flaw struct {
 	countsHolder    bool // among those who wait
 	hidesBreak      bool
 	takesAnyOption  bool // when it is opened
-	renewsLate      bool // what has run out and was not cleared
+	renewsLate      bool // what has run out up to half a TTL ago and was not cleared
 	undoesConfirmed bool // only
 }
 

@@ -14,7 +14,7 @@ type narrow struct {
 	tryAsksAnew     bool // under a new ID, when it was not answered
 	hidesCause      bool // of a deadline that passed
 	cancelsSlowly   bool // a waiter behind another client
-	keepsCancelled  bool // what a cancelled waiter was granted
+	keepsCancelled  bool // what a cancelled waiter had been granted
 	undoesOwn       bool // a cancelled waiter takes its client's hold along
 	patienceAtPoll  bool // patience is looked at when the waiter asks
 	tellsOnce       bool // of a grant

@@ -46,9 +46,7 @@ func (c *client) looksFree(ctx context.Context, name string) bool {
 // is undone.
 func (c *client) cancelled(name string, cl *claim, try bool) {
 	if c.flaw.keepsCancelled {
-		c.server.mu.Lock()
-		c.server.keeps[cl.id] = true
-		c.server.mu.Unlock()
+		c.server.keep(c.prefix+name, cl.id)
 	}
 	if c.flaw.undoesOwn && !try {
 		_ = c.rpc(context.Background(), cl.ttl/3, scriptUndo, func(s *server) {

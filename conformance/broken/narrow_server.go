@@ -253,6 +253,15 @@ func (s *server) removeHolder(name string, whose func(client string) bool) {
 	}
 }
 
+// keep has a claim that was granted already not be undone.
+func (s *server) keep(name, id string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c := s.find(s.flaw.mapName(name), id); c != nil && c.token != 0 {
+		s.keeps[id] = true
+	}
+}
+
 // renewHolder extends the lease of whoever holds a name.
 func (s *server) renewHolder(name string) {
 	s.mu.Lock()

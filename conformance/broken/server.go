@@ -248,10 +248,11 @@ func (s *server) renew(name, id string, ttl time.Duration) (found bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	name = s.flaw.mapName(name)
-	if !s.flaw.renewsLate {
-		s.settle(name)
-	}
 	c := s.find(name, id)
+	if !s.flaw.renewsLate || c != nil && s.now().Sub(c.expires) > c.ttl/2 {
+		s.settle(name)
+		c = s.find(name, id)
+	}
 	if q := s.queues[name]; c == nil && s.flaw.renewsByName && len(q) > 0 {
 		c = q[0]
 	}

@@ -88,7 +88,7 @@ func tellings() []spoiledLock {
 		{"blames a waiter", "A refused try is told of whoever came last.", "O10", "names the holder", flaw{blamesWaiter: true}},
 		{"counts the holder", "Inspect counts the holder among those who wait.", "O10", "tells who waits", flaw{countsHolder: true}},
 		{"gone without a reason", "A lock that was broken is reported as evicted.", "O11", "told that it was broken", flaw{hidesBreak: true}},
-		{"renews what is over", "What has run out is cleared when somebody asks for it or waits, and a renewal finds it until then.", "N7", "does not bring a hold back", flaw{renewsLate: true}},
+		{"renews what is over", "What has run out is cleared when somebody asks for it or waits, and a renewal finds it until then, for half a TTL at most.", "N7", "does not bring a hold back", flaw{renewsLate: true}},
 		{"undoes what it knows", "A claim that was never answered is not undone, and waits for ever.", "O5", "gone from the queue", flaw{undoesConfirmed: true, waitersLiveForever: true}},
 		{"takes any option", "An option of another backend is ignored.", "Z7", "an option of another backend", flaw{takesAnyOption: true}},
 	}

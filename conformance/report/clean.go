@@ -59,7 +59,7 @@ func visibleResult(res conformance.Result) conformance.Result {
 	for _, s := range []*string{&res.Rule, &res.Expected, &res.Seen, &res.Repeat, &res.Recheck} {
 		*s = visible(*s)
 	}
-	res.Done = visibleAll(res.Done)
+	res.Done, res.Void = visibleAll(res.Done), visibleAll(res.Void)
 	events := make([]conformance.Event, len(res.Events))
 	for i, e := range res.Events {
 		e.Client, e.Kind, e.Name, e.Text = clean(e.Client), clean(e.Kind), distinct(e.Name), clean(e.Text)

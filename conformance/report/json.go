@@ -42,7 +42,7 @@ func Decode(rd io.Reader) (*conformance.Report, error) {
 	if r.Version == 1 {
 		for _, b := range r.Backends {
 			for _, res := range b.Results {
-				if res.Recheck != "" {
+				if res.Recheck != "" || res.Void != nil {
 					return nil, fmt.Errorf("report: check %q has a field that version 1 has not", res.ID)
 				}
 			}

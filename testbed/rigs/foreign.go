@@ -58,6 +58,11 @@ type foreignMaker struct {
 	profile conformance.Profile
 }
 
+// Pulse is that of the server.
+func (m *foreignMaker) Pulse(ctx context.Context) error {
+	return m.Maker.(conformance.Pulser).Pulse(ctx)
+}
+
 func (m *foreignMaker) Profile() conformance.Profile { return m.profile }
 
 func (m *foreignMaker) Make(ctx context.Context) (conformance.Rig, error) {

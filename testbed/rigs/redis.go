@@ -2,6 +2,7 @@ package rigs
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net/url"
@@ -70,6 +71,7 @@ func newRedisMaker(s *servers.Server, backend string, is func(context.Context, *
 		server: s,
 		is:     is,
 		admin:  redis.NewClient(&redis.Options{Addr: s.Addr}),
+		id:     strings.ToLower(rand.Text()),
 		profile: conformance.Profile{
 			Backend: backend,
 			Server:  s.String(),
@@ -85,9 +87,17 @@ type redisMaker struct {
 	is      func(context.Context, *redis.Client) error
 	admin   *redis.Client // goes to the server directly
 	profile conformance.Profile
+	id      string
 }
 
+var _ conformance.Pulser = (*redisMaker)(nil)
+
 func (m *redisMaker) Profile() conformance.Profile { return m.profile }
+
+// Pulse writes a key that is gone a second later.
+func (m *redisMaker) Pulse(ctx context.Context) error {
+	return m.admin.Set(ctx, "pulse-"+m.id, "", time.Second).Err()
+}
 
 func (m *redisMaker) Close() error { return m.admin.Close() }
 

@@ -97,8 +97,8 @@ func record(t *testing.T) {
 		work.Go(func() {
 			defer func() { <-slot }()
 			caught, err := broken.Catchers(t.Context(), l, m.Seed, quick...)
-			if err == nil && (len(broken.Counted(caught)) <= 1 || slices.Contains(broken.Long(), l.Caught)) {
-				var long []string
+			if err == nil && (len(broken.Counted(broken.IDs(caught))) <= 1 || slices.Contains(broken.Long(), l.Caught)) {
+				var long []conformance.Result
 				long, err = broken.Catchers(t.Context(), l, m.Seed, broken.Long()...)
 				caught = append(caught, long...)
 			}
@@ -107,8 +107,8 @@ func record(t *testing.T) {
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			m.Catches[l.Name] = append([]string{}, caught...)
-			t.Logf("%s: %v", l.Name, caught)
+			m.Catches[l.Name] = broken.IDs(caught)
+			t.Logf("%s: %v", l.Name, m.Catches[l.Name])
 		})
 	}
 	work.Wait()

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 	"unicode"
@@ -48,8 +49,19 @@ func visibleReport(r *conformance.Report) *conformance.Report {
 		}
 		b.Results = results
 		c.Backends[i] = b
+		c.Notes = append(c.Notes, doneAgain(b)...)
 	}
 	return &c
+}
+
+// doneAgain tells of every try that counted for nothing, so that none is hidden.
+func doneAgain(b conformance.BackendReport) (notes []string) {
+	for _, res := range b.Results {
+		for _, v := range res.Void {
+			notes = append(notes, fmt.Sprintf("%s on %s was done again: %s", res.ID, b.Backend, firstLine(v)))
+		}
+	}
+	return notes
 }
 
 func visibleResult(res conformance.Result) conformance.Result {

@@ -30,6 +30,9 @@ func JUnit(w io.Writer, r *conformance.Report) error {
 			case res.Verdict != conformance.Holds:
 				c.Out = fmt.Sprintf("%s: %s", res.Verdict, res.Seen)
 			}
+			for _, v := range res.Void {
+				c.Out += "\ndone again: " + v
+			}
 			s.Cases = append(s.Cases, c)
 		}
 		doc.Tests += s.Tests

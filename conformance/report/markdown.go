@@ -96,18 +96,12 @@ func (m *markdown) legend(t table) {
 func (m *markdown) findings(t table) {
 	first := true
 	t.each(func(b *conformance.BackendReport, res *conformance.Result) {
-		if res.Verdict == conformance.Holds && res.Void == nil || m.stable {
+		if res.Verdict == conformance.Holds || m.stable {
 			return
 		}
 		if first {
 			m.printf("\n## What did not simply hold\n\n")
 			first = false
-		}
-		for _, v := range res.Void {
-			m.printf("- **%s on %s, done again.** %s\n", escapeMarkdown(res.ID), escapeMarkdown(b.Backend), escapeMarkdown(firstLine(v)))
-		}
-		if res.Verdict == conformance.Holds {
-			return
 		}
 		m.printf("- **%s on %s: %s.** %s", escapeMarkdown(res.ID), escapeMarkdown(b.Backend), res.Verdict, escapeMarkdown(firstLine(firstOf(res.Seen, res.Number, res.Rule))))
 		if !res.Verdict.Green() && res.Repeat != "" {

@@ -208,22 +208,6 @@ func (p *printer) declared(t table) {
 	p.brief(t, "Gives way, as declared", func(res *conformance.Result) bool { return res.Verdict == conformance.GivesWay })
 	p.brief(t, "Cannot be shown here, as declared", func(res *conformance.Result) bool { return unshown(res) && declaredAway(res) })
 	p.brief(t, "Optional, and not shown here", func(res *conformance.Result) bool { return unshown(res) && !declaredAway(res) })
-	p.doneAgain(t)
-}
-
-// doneAgain tells of every try that counted for nothing, so that none is hidden.
-func (p *printer) doneAgain(t table) {
-	first := true
-	t.each(func(b *conformance.BackendReport, res *conformance.Result) {
-		for _, v := range res.Void {
-			if first {
-				p.line("")
-				p.line(p.paint("1", "Done again"))
-				first = false
-			}
-			p.wrapped(fmt.Sprintf("  %s on %s: ", clean(res.ID), clean(b.Backend)), v)
-		}
-	})
 }
 
 // unshown reports whether a result is not green, and need not be.

@@ -136,4 +136,4 @@ deps: ## install a Redis where none can be had otherwise and we may
 
 .PHONY: clean
 clean: ## remove what the other commands wrote here
-	rm -rf bin compare-out compare-again faults-out foreign-out all-out soak-out .vuln.out
+	rm -rf bin compare-out compare-again faults-out foreign-out all-out soak-out soak-again testbed/soak-out .vuln.out

@@ -31,7 +31,7 @@ type Breaker interface {
 }
 
 // Inspect returns who holds name and who waits for it, by one consistent read
-// of the server. It is ErrNotHeld if nobody holds it, and wraps
+// of the server; how long the hold has left may be asked for after it. It is ErrNotHeld if nobody holds it, and wraps
 // errors.ErrUnsupported if the backend cannot tell. What it says may be over
 // when it returns.
 func Inspect(ctx context.Context, l Locker, name string) (Status, error) {

@@ -32,8 +32,9 @@
 // # Assumptions
 //
 // The clocks of client and server run at the same rate within one percent; they
-// need not agree on the time. The client's clock counts the time during which
-// its machine was suspended. A virtual machine that is paused as a whole, clock
+// need not agree on the time. On Linux the client's clock counts the time during
+// which its machine was suspended; elsewhere it may not, and a hold that ran out
+// meanwhile is noticed at the next renewal only. A virtual machine that is paused as a whole, clock
 // included, is outside of what any lease can tell; there, only a fence or a
 // guarded transaction protects. What each backend needs beyond that is said in
 // its package, and the table in docs/guarantees.md shows what was measured.

@@ -50,7 +50,8 @@ type Waiter struct {
 
 // HeldError says that a name could not be had because of somebody else. It
 // matches ErrHeld. Holder and Waiters come from the same answer of the server
-// as the refusal and may be partly zero.
+// as the refusal and may be partly zero; a refusal because of a hold of the same
+// Locker asks nobody, and its Waiters are those that this Locker knows of.
 type HeldError struct {
 	Name    string
 	Holder  Holder

@@ -23,11 +23,11 @@ func sendInvoices(ctx context.Context, l locker.Locker) (err error) {
 	}
 	defer func() { err = errors.Join(err, lock.Release(ctx)) }() // ErrLost if it was lost
 
-	ctx, cancel := locker.Context(ctx, lock) // ends when the lock is lost
+	work, cancel := locker.Context(ctx, lock) // ends when the lock is lost
 	defer cancel()
 	for _, invoice := range due {
 		// The receiver refuses a token that is smaller than one it has seen.
-		if err := send(ctx, invoice, lock.Token()); err != nil {
+		if err := send(work, invoice, lock.Token()); err != nil {
 			return err
 		}
 	}

@@ -28,7 +28,9 @@ type Locker interface {
 	// patience of WithMaxWait is used up; ErrUnavailable when the server could
 	// not be asked for the longer of the TTL and ten seconds, or when its
 	// answer took so long that the hold was already over; ErrInvalid for a bad
-	// name or option, before anything is sent; ErrClosed.
+	// name or option, before anything is sent; ErrClosed; and what the server
+	// says that trying again does not mend, such as a wrong password, missing
+	// rights or no room, which matches none of these.
 	Acquire(ctx context.Context, name string, opts ...Option) (Lock, error)
 
 	// TryAcquire returns the hold of name if it can be had at once. It never
@@ -88,7 +90,8 @@ type Lock interface {
 	// Err returns nil while the hold is held. After that it returns ErrReleased
 	// or a *LostError (is ErrLost), the same for ever. It reads the clock and
 	// asks nobody, so it is exact at the instant of the call even if the
-	// process was stopped just before. A non-nil Err means that Done is closed.
+	// process was stopped just before, or on Linux its machine was suspended. A
+	// non-nil Err means that Done is closed.
 	Err() error
 
 	// Release gives this level up, and the name when it was the last level.

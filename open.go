@@ -162,7 +162,7 @@ func Register(scheme string, open Opener) {
 //	mem://NAME?ttl=15s                                       the same NAME is the same server in this process
 //	etcd://HOST:PORT,HOST:PORT/PREFIX?mode=lease|session&ttl=15s
 //	redis://[USER:PASSWORD@]HOST:PORT/DB?prefix=PREFIX&ttl=15s
-//	rediss://…                                               the same with TLS
+//	etcds://…, rediss://…                                    the same with TLS
 //
 // The package of the backend must be imported, and documents the rest of its
 // parameters. Open asks the server once, and fails if it cannot be reached or

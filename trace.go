@@ -5,12 +5,14 @@ import "time"
 // A Trace is a set of hooks on the life of the holds of one Locker, in the
 // manner of net/http/httptrace. Any of them may be nil. They are called
 // synchronously, from whichever goroutine the event happened in, and must
-// return quickly and not call back into the Locker or Lock.
+// return quickly and not call back into the Locker or Lock. Lost alone comes
+// from a goroutine of its own, because a loss waits for nobody.
 //
 // For each Acquire or TryAcquire that returned a Lock, Acquired is called once,
-// and exactly one of Lost or Released per hold (not per level). They come in the
-// order in which they happened, except that Lost may overtake the Acquired of a
-// hold that is lost at once.
+// and exactly one of Lost or Released per hold (not per level). Of one hold they
+// come in the order in which they happened, except that Lost may overtake the
+// Acquired of a hold that is lost at once, and may come after the Acquired of
+// the next one: tell holds apart by their tokens.
 type Trace struct {
 	// Waiting is called when an Acquire finds that it must wait, at most once
 	// per call. Holder may be partly zero.

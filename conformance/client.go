@@ -141,7 +141,7 @@ func (c *client) free(name string, opts ...locker.Option) *hold {
 	defer cancel()
 	o := c.acquire(ctx, name, opts...)
 	if o.err != nil {
-		t.broken("a free name is acquired at once", "%s could not acquire %s within %s: %v", c.label, quote(name), short(limit), o.err)
+		t.unanswered(o.err)("a free name is acquired at once", "%s could not acquire %s within %s: %v", c.label, quote(name), short(limit), o.err)
 	}
 	return o.hold
 }
@@ -152,7 +152,7 @@ func (c *client) within(d time.Duration, expected, name string, opts ...locker.O
 	defer cancel()
 	o := c.acquire(ctx, name, opts...)
 	if o.err != nil {
-		c.t.broken(expected, "%s did not get %s within %s: %v", c.label, quote(name), short(d), o.err)
+		c.t.unanswered(o.err)(expected, "%s did not get %s within %s: %v", c.label, quote(name), short(d), o.err)
 	}
 	return o.hold
 }
@@ -179,7 +179,7 @@ func (c *client) queued(ctx context.Context, name string, opts ...locker.Option)
 			panic(stopped{})
 		}
 		if o.err != nil {
-			t.broken("Acquire of a held name waits", "%s got %v after %s", c.label, o.err, short(o.took))
+			t.unanswered(o.err)("Acquire of a held name waits", "%s got %v after %s", c.label, o.err, short(o.took))
 		}
 		t.broken("Acquire of a held name waits", "%s got the lock while it was held", c.label)
 	case <-time.After(t.spacing()):
@@ -201,10 +201,10 @@ func (t *trial) spacing() time.Duration {
 func (t *trial) grant(result <-chan outcome, d time.Duration, expected string) *hold {
 	o, ok := t.outcomeWithin(result, d)
 	if !ok {
-		t.broken(expected, "the waiter had not returned after %s", short(d))
+		t.overdue(expected, "the waiter had not returned after %s", short(d))
 	}
 	if o.err != nil {
-		t.broken(expected, "the waiter got %v", o.err)
+		t.unanswered(o.err)(expected, "the waiter got %v", o.err)
 	}
 	return o.hold
 }
@@ -266,7 +266,7 @@ func limited(ctx context.Context, t *trial) context.Context {
 func (h *hold) drop() {
 	h.outlived()
 	if err := h.release(); err != nil {
-		h.c.t.broken("Release of a live hold returns nil", "%s, releasing %s: %v", h.c.label, quote(h.Name()), err)
+		h.c.t.unanswered(err)("Release of a live hold returns nil", "%s, releasing %s: %v", h.c.label, quote(h.Name()), err)
 	}
 }
 
@@ -274,7 +274,7 @@ func (h *hold) drop() {
 func (h *hold) held(when string) {
 	h.outlived()
 	if err := h.Err(); err != nil {
-		h.c.t.broken("the hold lasts", "%s lost %s %s: %v", h.c.label, quote(h.Name()), when, err)
+		h.c.t.lapsed("the hold lasts", "%s lost %s %s: %v", h.c.label, quote(h.Name()), when, err)
 	}
 	if isClosed(h.Done()) {
 		h.c.t.broken("Done stays open while the hold lasts", "Done of %s was closed %s, with Err nil", quote(h.Name()), when)
@@ -317,8 +317,21 @@ func (c *client) refused(name, when string, opts ...locker.Option) {
 	case o.hold != nil:
 		t.broken("a held name is refused", "%s was granted %s %s (token %d)", c.label, quote(name), when, o.hold.Token())
 	case !errors.Is(o.err, locker.ErrHeld):
-		t.broken("a held name is refused with ErrHeld", "%s got %v for %s %s", c.label, o.err, quote(name), when)
+		t.unanswered(o.err)("a held name is refused with ErrHeld", "%s got %v for %s %s", c.label, o.err, quote(name), when)
 	}
+}
+
+// unanswered is how a finding is reported that shows in an error: overdue or lapsed
+// if a server that stood still makes a right client return it, else broken.
+func (t *trial) unanswered(err error) func(expected, seen string, args ...any) {
+	var late *locker.ReleaseError
+	switch {
+	case errors.Is(err, locker.ErrLost):
+		return t.lapsed
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, locker.ErrUnavailable), errors.As(err, &late):
+		return t.overdue
+	}
+	return t.broken
 }
 
 // quote prints a name short enough for a report.

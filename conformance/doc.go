@@ -13,6 +13,12 @@
 // a client, seeing what is on the server) is a small optional interface, and a
 // check whose power is missing is "not shown", never passed.
 //
+// [Run] takes the standard set unless told otherwise ([WithSet]). The checks of
+// the set [Faults] do things to the server itself, and need rigs with a server of
+// their own. [Soak] lets clients and faults loose at random and judges the
+// history. A maker that is a [Pulser] keeps a server that stands still from being
+// held against the backend.
+//
 // The lock need not be built on package driver. An adapter that implements
 // locker.Locker and locker.Lock is enough: locker.Config.Resolve reads the options
 // and refuses invalid ones, and one that the lock cannot honour is

@@ -41,7 +41,7 @@ func x1(t *trial) {
 			case o.hold != nil:
 				t.broken("a try at a held name is refused", "%s was granted it while A held it (tokens %d and %d)", c.label, h.Token(), o.hold.Token())
 			case o.took > limit:
-				t.broken("a try does not wait", "it took %s, more than %s", short(o.took), short(limit))
+				t.overdue("a try does not wait", "it took %s, more than %s", short(o.took), short(limit))
 			case !errors.Is(o.err, locker.ErrHeld):
 				t.broken("a try at a held name fails with ErrHeld", "%s got %v", c.label, o.err)
 			}

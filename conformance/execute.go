@@ -26,8 +26,8 @@ const (
 // A ruling is a result, and what it is worth.
 type ruling struct {
 	Result
-	settled time.Time // when the verdict was found
-	certain bool      // no standstill explains it
+	settled   time.Time     // when the verdict was found
+	explained time.Duration // a standstill of this length explains it too; 0: none does
 }
 
 // execute runs one check on a fresh rig and judges it.
@@ -52,7 +52,7 @@ func (t *trial) ruling(took time.Duration, repeat string) ruling {
 	r := t.result(took, repeat)
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return ruling{r, t.settledAt, t.certain}
+	return ruling{r, t.settledAt, t.explained}
 }
 
 func (t *trial) result(took time.Duration, repeat string) Result {
@@ -149,7 +149,7 @@ func (t *trial) settled(v Verdict, expected, seen string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.verdict == "" || t.verdict == Holds {
-		t.verdict, t.expected, t.seen, t.settledAt = v, expected, seen, time.Now()
+		t.verdict, t.expected, t.seen, t.settledAt, t.explained = v, expected, seen, time.Now(), 0
 	}
 }
 

@@ -142,7 +142,8 @@ func h2(t *trial) {
 
 func h3(t *trial) {
 	a, b := t.pair()
-	h1, h2 := a.free("h3 one"), a.free("h3 two", locker.WithReentry("owner"))
+	_, owned := t.owned("owner")
+	h1, h2 := a.free("h3 one"), a.free("h3 two", owned...)
 	other := b.free("h3 other")
 	waiter := a.queued(t.ctx, "h3 other")
 	next := b.queued(t.ctx, "h3 one")
@@ -200,6 +201,9 @@ func h4(t *trial) {
 		cancel()
 		if o, ok := <-next; ok && o.hold != nil {
 			t.broken("a held name is not granted", "B got it while A held it")
+		}
+		if t.withholds(OfferPatience) {
+			continue
 		}
 		if o := b.acquire(t.ctx, "h4", locker.WithMaxWait(t.raceWindow())); o.hold != nil {
 			t.broken("a held name is not granted", "B got it while A held it")

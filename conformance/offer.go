@@ -40,6 +40,15 @@ func (t *trial) withholds(o Offer) bool {
 	return withheld
 }
 
+// owned is the option to acquire for an owner, and what Owner says then, where
+// owners are offered.
+func (t *trial) owned(owner string) (string, []locker.Option) {
+	if t.withholds(OfferReentry) {
+		return "", nil
+	}
+	return owner, []locker.Option{locker.WithReentry(owner)}
+}
+
 // disordered reports whether b's token must be greater than a's, and is not.
 func (t *trial) disordered(a, b locker.Lock) bool {
 	return !t.withholds(OfferTokens) && b.Token() <= a.Token()

@@ -8,41 +8,43 @@ import (
 )
 
 // A Pulser is a Maker that can ask its server for a sign of life: the smallest
-// thing that needs of the server all that an Acquire needs of it, such as a
-// write that a majority has on its disks. It goes over a connection of its own,
-// which no fault of a client touches.
+// request that needs of the server what an Acquire needs of it, which is to be
+// ordered among the writes. It goes over a connection that no fault of a client
+// touches, leaves nothing behind, and returns when ctx ends.
 //
-// The suite asks all the time while checks run, one call after the other. Where
-// no answer came for longer than checks allow for a busy machine, neither did
-// one to the backend under test, and leases ran out that nobody could renew:
-// what a check saw then is void, and the check is done again. The result says
-// so, in Void. A finding that no standstill explains stays what it is, and so
-// does one of a check that was disturbed each time: it is not shown.
+// While checks of the standard set run, the suite asks again and again. If none
+// came for so long that it explains a finding (something was late, a call was not
+// answered, a hold was lost that nobody could renew), that try of the check is
+// void, and the check is done again, twice at most. The result says so, in Void.
+// The verdict is that of the last try. What no standstill explains, such as a
+// token that fell or a name that was granted twice, is a finding at once.
 //
-// A Maker whose rigs stop servers of their own is no Pulser. Without one the
-// suite still notices when its own process does not get to run.
+// Without a Pulser the suite still notices when its own process does not get to
+// run.
 type Pulser interface {
 	Pulse(ctx context.Context) error
 }
 
 const (
-	// beat is how long the suite waits between two signs of life. It is far
-	// below a standstill and costs a server nothing that it would notice.
-	beat = 50 * time.Millisecond
-	// attempts is how often a check is tried that is disturbed.
+	// beat is how long the suite waits between two signs of life, and answer how
+	// long it waits for one before it asks anew.
+	beat   = 100 * time.Millisecond
+	answer = time.Second
+	// attempts is how often a check is tried at most.
 	attempts = 3
 	// patience is how long a sign of life is waited for between them.
-	patience = time.Minute
+	patience = 10 * time.Second
 )
 
 // A pulse remembers when there was no sign of life.
 type pulse struct {
 	ask  func(context.Context) error
+	who  string // it is asked of
 	stop context.CancelFunc
 	over chan struct{}
 
 	mu    sync.Mutex // guards what follows
-	since time.Time  // of the last sign of life
+	since time.Time  // of the last sign of life; zero before the first
 	gaps  []gap      // that are over, and were long
 }
 
@@ -54,11 +56,12 @@ func feel(ctx context.Context, m Maker) *pulse {
 	if m.Profile().Bubble {
 		return nil
 	}
-	p := &pulse{ask: func(context.Context) error { return nil }, over: make(chan struct{}), since: time.Now()}
+	p := &pulse{ask: func(context.Context) error { return nil }, who: "this process", over: make(chan struct{})}
 	if pulser, ok := m.(Pulser); ok {
-		p.ask = pulser.Pulse
+		p.ask, p.who = pulser.Pulse, "the server"
 	}
-	ctx, p.stop = context.WithCancel(ctx)
+	// The checks go on for a while when ctx ends.
+	ctx, p.stop = context.WithCancel(context.WithoutCancel(ctx))
 	go p.beat(ctx)
 	return p
 }
@@ -68,13 +71,16 @@ func (p *pulse) beat(ctx context.Context) {
 	tick := time.NewTicker(beat)
 	defer tick.Stop()
 	for {
+		bounded, cancel := context.WithTimeout(ctx, answer)
+		err := p.ask(bounded)
+		cancel()
+		if err == nil {
+			p.alive(time.Now())
+		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
 			return
-		}
-		if p.ask(ctx) == nil {
-			p.alive(time.Now())
 		}
 	}
 }
@@ -82,77 +88,93 @@ func (p *pulse) beat(ctx context.Context) {
 func (p *pulse) alive(now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if now.Sub(p.since) >= busy {
+	if !p.since.IsZero() && now.Sub(p.since) >= busy {
 		p.gaps = append(p.gaps, gap{p.since, now})
 	}
 	p.since = now
 }
 
-// stood returns how long the longest standstill was that touches the time from
-// one moment to another, or 0.
-func (p *pulse) stood(from, to time.Time) (longest time.Duration) {
-	if p == nil {
-		return 0
-	}
+func (p *pulse) last() time.Time {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	look := func(g gap) {
-		if d := g.to.Sub(g.from); d >= busy && g.from.Before(to) && g.to.After(from) {
-			longest = max(longest, d)
-		}
+	return p.since
+}
+
+// stood returns how long the server stood still at a stretch from one moment to
+// another. A server that never gave a sign of life cannot be told from one that
+// cannot be asked: nothing is put down to it.
+func (p *pulse) stood(from, to time.Time) (longest time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.since.IsZero() {
+		return 0
 	}
-	for _, g := range p.gaps {
-		look(g)
+	for _, g := range append(p.gaps[:len(p.gaps):len(p.gaps)], gap{p.since, time.Now()}) {
+		longest = max(longest, earlier(g.to, to).Sub(later(g.from, from)))
 	}
-	look(gap{p.since, time.Now()})
 	return longest
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}
+
+func later(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return b
+	}
+	return a
 }
 
 func (p *pulse) end() {
 	if p != nil {
 		p.stop()
-		<-p.over
+		waitFor(p.over, grace)
 	}
 }
 
-// undisturbed runs a check until it has run without a standstill, or has said
-// what no standstill explains. A check that passes in spite of one has passed.
-func (p *pulse) undisturbed(ctx context.Context, run func() ruling) Result {
+// undisturbed runs a check, and again if a standstill explains what it found.
+// Only a standstill shortly before can: what a check waits for comes within a
+// few TTLs.
+func (p *pulse) undisturbed(ctx context.Context, ttl time.Duration, run func() ruling) Result {
 	var void []string
 	for {
 		began := time.Now()
 		o := run()
-		stood := p.stood(began, o.settled)
-		if stood == 0 || o.certain || o.Verdict.Green() {
-			o.Void = void
+		o.Void = void
+		if p == nil || len(void) == attempts-1 {
 			return o.Result
 		}
-		void = append(void, fmt.Sprintf("no sign of life came from the server for %s; the check saw meanwhile: %s", short(stood), o.Seen))
-		if len(void) == attempts || ctx.Err() != nil {
-			o.Verdict, o.Void = NotShown, void
-			o.Seen = fmt.Sprintf("the server or this machine stood still each time, at last for %s; what was seen proves nothing: %s", short(stood), o.Seen)
+		explained := o.explained
+		if o.Verdict == GivesWay { // if so, a counter-example must not be owed to it
+			explained = ttl / 2
+		}
+		stood := p.stood(later(began, o.settled.Add(-4*ttl)), o.settled)
+		if explained == 0 || stood < explained || !p.await(ctx) {
 			return o.Result
 		}
-		p.await(ctx)
+		void = append(void, fmt.Sprintf("no sign of life came from %s for %s, and then the check saw: %s", p.who, short(stood), o.Seen))
 	}
 }
 
-// await returns when there is a sign of life, so that one standstill does not
-// use up all attempts, or when there was none for too long.
-func (p *pulse) await(ctx context.Context) {
-	last := func() time.Time {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		return p.since
-	}
+// await returns whether a sign of life comes, so that one standstill does not use
+// up all attempts, and a server that is gone not all the time.
+func (p *pulse) await(ctx context.Context) bool {
 	tick := time.NewTicker(beat)
 	defer tick.Stop()
 	began := time.Now()
-	for was := last(); last().Equal(was) && time.Since(began) < patience; {
+	for p.last().Before(began) {
 		select {
-		case <-tick.C:
+		case now := <-tick.C:
+			if now.Sub(began) > patience {
+				return false
+			}
 		case <-ctx.Done():
-			return
+			return false
 		}
 	}
+	return ctx.Err() == nil
 }

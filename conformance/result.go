@@ -13,7 +13,7 @@ type Verdict string
 const (
 	Holds      Verdict = "holds"       // the rule held
 	Broken     Verdict = "broken"      // it did not
-	GivesWay   Verdict = "gives way"   // declared not to hold under this fault, and the counter-example was produced
+	GivesWay   Verdict = "gives way"   // declared not to hold, and the counter-example was produced
 	Refuses    Verdict = "refuses"     // not offered, and a clean refusal was shown
 	NotShown   Verdict = "not shown"   // a power is missing, or the run proved nothing
 	StaleClaim Verdict = "stale claim" // declared not offered or not to hold, yet it held

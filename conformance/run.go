@@ -64,11 +64,11 @@ func Run(t *testing.T, m Maker, opts ...VerifyOption) {
 			if r.History != nil {
 				keep(t, r.History)
 			}
-			for _, v := range r.Void {
-				t.Log("done again: " + v)
-			}
 			switch {
 			case r.Verdict.Green():
+				for _, v := range r.Void {
+					t.Log("done again: " + v)
+				}
 			case skippable(c, r, m.Profile(), ci):
 				lacks.add(c, r)
 				t.Skip(r.String())
@@ -161,7 +161,7 @@ func (r Result) String() string {
 		fmt.Fprintf(&b, "  seen:     %s\n", strings.ReplaceAll(r.Seen, "\n", "\n            "))
 	}
 	for _, v := range r.Void {
-		fmt.Fprintf(&b, "  void:     %s\n", v)
+		fmt.Fprintf(&b, "  void:     %s\n", strings.ReplaceAll(v, "\n", "\n            "))
 	}
 	if r.Number != "" {
 		fmt.Fprintf(&b, "  measured: %s\n", r.Number)

@@ -90,12 +90,15 @@ func s15(t *trial) {
 	cs := t.clients(3)
 	a, b, c := cs[0], cs[1], cs[2]
 	server := t.rig.(Filler)
-	h := a.free("s15")
-	next := b.queued(t.ctx, "s15")
+	// A and B each hold a name and wait for that of the other: what renews the one
+	// may stumble over the other.
+	h, cross := a.free("s15"), b.free("s15 cross")
+	next, back := b.queued(t.ctx, "s15"), a.queued(t.ctx, "s15 cross")
 	t.power("exhaust the quota", server.Fill(t.ctx))
 	t.fault("the server has no room for more")
 	for range 6 {
 		h.held("while the server has no room")
+		cross.held("while the server has no room")
 		t.sleep(t.ttl() / 2)
 	}
 	ctx, cancel := context.WithTimeout(t.ctx, t.ttl())
@@ -113,6 +116,8 @@ func s15(t *trial) {
 	if g.Token() <= h.Token() {
 		t.never("tokens increase under every fault", "the waiter got %d after %d", g.Token(), h.Token())
 	}
+	cross.drop()
+	t.grant(back, t.prompt(), "a release frees the name although the server has no room").drop()
 	t.power("give room again", server.Empty(t.ctx))
 	t.mended("the server has room again")
 	g.drop()

@@ -43,10 +43,10 @@ type trial struct {
 	history  *history.History // that was judged
 	proofs   []*proof         // that faults had an effect
 
-	settledAt time.Time // when the verdict was found
+	settledAt time.Time     // when the verdict was found
+	explained time.Duration // a standstill of this length explains it too; 0: none does
 
 	inexcusable bool // the finding is one that no declaration allows
-	certain     bool // the finding is one that no standstill explains
 }
 
 type stopped struct{}
@@ -117,10 +117,12 @@ func (t *trial) eventAt(when time.Time, client, kind, name string, token uint64,
 	t.events = append(t.events, Event{At: at, Client: client, Kind: kind, Name: name, Token: token, Text: text})
 }
 
-func (t *trial) settle(v Verdict, expected, seen string) {
+func (t *trial) settle(v Verdict, expected, seen string) { t.settleUnless(0, v, expected, seen) }
+
+func (t *trial) settleUnless(explained time.Duration, v Verdict, expected, seen string) {
 	t.mu.Lock()
 	if t.verdict == "" {
-		t.verdict, t.expected, t.seen, t.settledAt = v, expected, seen, time.Now()
+		t.verdict, t.expected, t.seen, t.settledAt, t.explained = v, expected, seen, time.Now(), explained
 	}
 	t.mu.Unlock()
 	t.stop(errTrialOver)
@@ -133,8 +135,24 @@ func (t *trial) broken(expected, seen string, args ...any) {
 	panic(stopped{})
 }
 
+// overdue is broken for what takes too long, or is not answered: a server that
+// stood still meanwhile explains it.
+func (t *trial) overdue(expected, seen string, args ...any) {
+	t.find(busy, expected, seen, args...)
+	panic(stopped{})
+}
+
+// lapsed is broken for a hold that was lost: a server that stood still for the
+// time in which renewals are tried explains it.
+func (t *trial) lapsed(expected, seen string, args ...any) {
+	t.find(t.ttl()/2, expected, seen, args...)
+	panic(stopped{})
+}
+
 // report is broken for code that must go on.
-func (t *trial) report(expected, seen string, args ...any) {
+func (t *trial) report(expected, seen string, args ...any) { t.find(0, expected, seen, args...) }
+
+func (t *trial) find(explained time.Duration, expected, seen string, args ...any) {
 	seen = fmt.Sprintf(seen, args...)
 	if t.ctx.Err() != nil {
 		t.settle(NotShown, expected, "out of time; last seen: "+seen)
@@ -144,7 +162,7 @@ func (t *trial) report(expected, seen string, args ...any) {
 		t.settle(NotShown, expected, p.String())
 		return
 	}
-	t.settle(Broken, expected, seen)
+	t.settleUnless(explained, Broken, expected, seen)
 }
 
 // never is broken for what holds under every fault, whatever the backend
@@ -154,14 +172,11 @@ func (t *trial) never(expected, seen string, args ...any) {
 	t.broken(expected, seen, args...)
 }
 
-// excuseNothing has the verdict that comes now count whatever is declared and
-// whatever the server did meanwhile.
+// excuseNothing has the verdict that comes now count whatever is declared.
 func (t *trial) excuseNothing() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.verdict == "" {
-		t.inexcusable, t.certain = true, true
-	}
+	t.inexcusable = t.verdict == ""
 }
 
 // notShown ends the check without a finding.

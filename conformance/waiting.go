@@ -60,7 +60,7 @@ func w2(t *trial) {
 		select {
 		case h = <-grants:
 		case <-time.After(t.prompt()):
-			t.broken("a release grants the name to a waiter", "release %d of %d woke nobody within %s", i+1, n, short(t.prompt()))
+			t.overdue("a release grants the name to a waiter", "release %d of %d woke nobody within %s", i+1, n, short(t.prompt()))
 		case <-t.ctx.Done():
 			t.live()
 		}
@@ -158,7 +158,7 @@ func w6(t *trial) {
 	o, ok := t.outcomeWithin(next, limit)
 	switch {
 	case !ok:
-		t.broken("a waiter whose lease ran out returns or gets the name", "it was still blocked on a free name after %s", short(limit))
+		t.overdue("a waiter whose lease ran out returns or gets the name", "it was still blocked on a free name after %s", short(limit))
 	case o.hold != nil:
 		o.hold.held("when it got it")
 		a.refused("w6", "after the waiter got it")

@@ -58,6 +58,8 @@
 //     others find the name taken: of several tries on a free name all may fail.
 //   - A hold that is broken or deleted by hand is noticed at the next renewal,
 //     after up to a third of the TTL; a Mutex does not watch its own key.
+//   - The holder of a broken lock is told that the hold was evicted: it sees
+//     only that its key is gone.
 //   - A handoff takes about 100 ms and two more reads: a Mutex opens a watch for
 //     each wait, at a revision that has passed.
 //   - A waiter whose watch fails, for instance by a compaction, queues up anew

@@ -40,7 +40,7 @@ func explain(client *clientv3.Client, err error) error {
 	case errors.Is(err, rpctypes.ErrUserEmpty):
 		return fmt.Errorf("%s: %w; the server demands a user name and a password", at, err)
 	case errors.Is(err, rpctypes.ErrPermissionDenied):
-		return fmt.Errorf("%s: %w; grant the user read and write on the keys that begin with the prefix", at, err)
+		return fmt.Errorf("%s: %w; grant the user read and write on the keys that begin with the prefix and two slashes", at, err)
 	case errors.Is(err, rpctypes.ErrNoSpace):
 		return fmt.Errorf("%s: %w; compact and defragment it, then disarm its alarm", at, err)
 	case errors.Is(err, rpctypes.ErrRequestTooLarge), errors.Is(err, rpctypes.ErrTooManyOps),

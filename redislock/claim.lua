@@ -18,6 +18,7 @@ end
 
 local holder = redis.call('HMGET', k.h, 'id', 'tenure', 'since', 'info')
 if holder[1] == id then
+  go_on(k)
   redis.call('HSET', k.h, 'chan', chan, 'info', info)
   keepalive(k.h, ttl)
   return {'held', holder[2]}
@@ -42,6 +43,7 @@ local entry = redis.call('HGET', k.w, id)
 local place = redis.call('ZRANK', k.q, id)
 if place then
   local since = entry and string.match(entry, '^%S*') or text(us)
+  go_on(k)
   redis.call('HSET', k.w, id, since .. ' ' .. chan .. ' ' .. info)
   refresh(k, id, now + ttl, ttl)
 elseif not holder[1] and redis.call('EXISTS', k.q) == 0 then

@@ -4,7 +4,8 @@
 // and its clock is not stepped: at most one client holds a name, waiters are
 // served in the order in which they came, a waiter learns of its grant by a
 // push, and tokens grow. Redis by itself cannot promise more, so where it
-// matters, fence the writes with the token or guard them with package txn:
+// matters, fence the writes with the token, or check the Guard of the Lock in a
+// script of your own; package txn has no store on Redis:
 //
 //   - Failover. A replica that takes over may not have the last writes of the
 //     old primary, and so gives a name that is held to somebody else. WAIT

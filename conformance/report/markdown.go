@@ -103,7 +103,13 @@ func (m *markdown) findings(t table) {
 			m.printf("\n## What did not simply hold\n\n")
 			first = false
 		}
-		m.printf("- **%s on %s: %s.** %s", escapeMarkdown(res.ID), escapeMarkdown(b.Backend), res.Verdict, escapeMarkdown(firstLine(firstOf(res.Seen, res.Number, res.Rule))))
+		m.printf("- **%s on %s: %s.** ", escapeMarkdown(res.ID), escapeMarkdown(b.Backend), res.Verdict)
+		seen := escapeMarkdown(firstLine(firstOf(res.Seen, res.Number, res.Rule)))
+		if res.Expected != "" {
+			m.printf("Expected: %s. Seen: %s.", escapeMarkdown(firstLine(res.Expected)), seen)
+		} else {
+			m.printf("%s.", seen)
+		}
 		if !res.Verdict.Green() && res.Repeat != "" {
 			m.printf(" Repeat: %s", codeSpan(res.Repeat))
 		}

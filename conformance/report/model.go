@@ -26,7 +26,7 @@ var order = []conformance.Verdict{
 
 var looks = map[conformance.Verdict]look{
 	conformance.Holds:      {"✓", "holds", "32", "the rule held"},
-	conformance.GivesWay:   {"≈", "gives-way", "33", "declared not to hold under this fault, and the counter-example was produced"},
+	conformance.GivesWay:   {"≈", "gives-way", "33", "declared not to hold, and the counter-example was produced"},
 	conformance.Refuses:    {"⊘", "refuses", "36", "not offered, and refused cleanly"},
 	conformance.Broken:     {"✗", "broken", "1;31", "the rule did not hold"},
 	conformance.NotShown:   {"?", "not-shown", "1;35", "the rig could not do it, or the run proved nothing"},

@@ -52,7 +52,7 @@ type etcdLocker struct {
 
 func (e *etcdLocker) acquire(ctx context.Context, r locker.Request, try bool) (*lock, error) {
 	seconds := int((r.TTL + time.Second - 1) / time.Second) // what a session takes
-	s, err := e.session(ctx, seconds)
+	s, ttl, err := e.session(ctx, seconds)
 	if err != nil {
 		return nil, err
 	}
@@ -72,7 +72,7 @@ func (e *etcdLocker) acquire(ctx context.Context, r locker.Request, try bool) (*
 		l         *lock
 		releasing atomic.Bool // from then on the end of the session is no loss
 	)
-	l = newLock(r.Name, time.Duration(seconds)*time.Second, func(ctx context.Context) error {
+	l = newLock(r.Name, ttl, func(ctx context.Context) error {
 		releasing.Store(true)
 		defer e.end(s)
 		if err := m.Unlock(ctx); errors.Is(err, concurrency.ErrLockReleased) {
@@ -97,21 +97,31 @@ func (e *etcdLocker) acquire(ctx context.Context, r locker.Request, try bool) (*
 
 // session makes a session. NewSession takes no context of its caller's but one
 // that would end the session too, so that a caller who gives up leaves it to be
-// closed when it has come about.
-func (e *etcdLocker) session(ctx context.Context, seconds int) (*concurrency.Session, error) {
+// closed when it has come about. A Session does not tell how long a lease it was
+// granted, so it gets one, as WithLease allows, instead of asking for its own.
+func (e *etcdLocker) session(ctx context.Context, seconds int) (*concurrency.Session, time.Duration, error) {
 	type made struct {
 		s   *concurrency.Session
+		ttl time.Duration
 		err error
 	}
 	ready := make(chan made)
 	go func() {
-		s, err := concurrency.NewSession(e.client, concurrency.WithTTL(seconds))
+		var s *concurrency.Session
+		lease, err := e.client.Grant(e.client.Ctx(), int64(seconds))
+		if err == nil {
+			s, err = concurrency.NewSession(e.client, concurrency.WithLease(lease.ID))
+		}
+		if err != nil {
+			lease = &clientv3.LeaseGrantResponse{}
+		}
+		ttl := time.Duration(lease.TTL) * time.Second
 		if err == nil && !e.keep(s) {
 			_ = s.Close()
 			s, err = nil, locker.ErrClosed
 		}
 		select {
-		case ready <- made{s, err}:
+		case ready <- made{s, ttl, err}:
 		case <-ctx.Done():
 			if err == nil {
 				e.end(s)
@@ -120,9 +130,9 @@ func (e *etcdLocker) session(ctx context.Context, seconds int) (*concurrency.Ses
 	}()
 	select {
 	case m := <-ready:
-		return m.s, m.err
+		return m.s, m.ttl, m.err
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		return nil, 0, ctx.Err()
 	}
 }
 

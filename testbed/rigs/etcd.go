@@ -11,7 +11,6 @@ import (
 	"time"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
-	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
 	"google.golang.org/protobuf/proto"
@@ -67,45 +66,20 @@ type etcdMaker struct {
 	mode    etcdlock.Mode
 	admin   *clientv3.Client // goes to the server directly
 	profile conformance.Profile
-
-	mu    sync.Mutex       // guards pulse
-	pulse clientv3.LeaseID // of the key that Pulse writes
 }
 
 var _ conformance.Pulser = (*etcdMaker)(nil)
 
 func (m *etcdMaker) Profile() conformance.Profile { return m.profile }
 
-// Pulse writes a key, for which etcd needs a majority and its disks. A lease
-// ends it if nobody else does.
+// Pulse deletes a key that is not there: a majority orders that and has it on
+// its disks, and nothing is changed by it.
 func (m *etcdMaker) Pulse(ctx context.Context) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.pulse == clientv3.NoLease {
-		lease, err := m.admin.Grant(ctx, int64(time.Hour/time.Second))
-		if err != nil {
-			return fmt.Errorf("rigs: %w", err)
-		}
-		m.pulse = lease.ID
-	}
-	_, err := m.admin.Put(ctx, fmt.Sprintf("pulse-%x", m.pulse), "", clientv3.WithLease(m.pulse))
-	if errors.Is(err, rpctypes.ErrLeaseNotFound) {
-		m.pulse = clientv3.NoLease
-	}
+	_, err := m.admin.Delete(ctx, "no such key")
 	return err
 }
 
-func (m *etcdMaker) Close() error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	var err error
-	if m.pulse != clientv3.NoLease {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-		defer cancel()
-		_, err = m.admin.Revoke(ctx, m.pulse)
-	}
-	return errors.Join(err, m.admin.Close())
-}
+func (m *etcdMaker) Close() error { return m.admin.Close() }
 
 func (m *etcdMaker) Make(context.Context) (conformance.Rig, error) {
 	return newEtcdRig(m.mode, m.admin, m.server.Addresses()...), nil

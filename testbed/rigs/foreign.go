@@ -38,6 +38,7 @@ func Foreign(s *servers.Server, l foreign.Library) (Maker, error) {
 		conformance.PowerSuspend: "the library reads the clock itself",
 		conformance.PowerShare:   "the adapter opens the client of each Locker",
 		conformance.PowerPlant:   "every key that begins with its name is the library's",
+		conformance.PowerPrefix:  "the adapter puts a prefix before every name; the library has none",
 	}
 	return &foreignMaker{Maker: inner, library: l, profile: p}, nil
 }
@@ -58,7 +59,7 @@ type foreignMaker struct {
 	profile conformance.Profile
 }
 
-// Pulse is that of the server.
+// Pulse is that of the maker for our own backend on this server.
 func (m *foreignMaker) Pulse(ctx context.Context) error {
 	return m.Maker.(conformance.Pulser).Pulse(ctx)
 }

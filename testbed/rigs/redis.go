@@ -2,7 +2,6 @@ package rigs
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"net/url"
@@ -71,7 +70,7 @@ func newRedisMaker(s *servers.Server, backend string, is func(context.Context, *
 		server: s,
 		is:     is,
 		admin:  redis.NewClient(&redis.Options{Addr: s.Addr}),
-		id:     strings.ToLower(rand.Text()),
+		pulse:  redis.NewClient(&redis.Options{Addr: s.Addr, PoolSize: 1, MaxRetries: -1, ContextTimeoutEnabled: true}),
 		profile: conformance.Profile{
 			Backend: backend,
 			Server:  s.String(),
@@ -86,20 +85,18 @@ type redisMaker struct {
 	server  *servers.Server
 	is      func(context.Context, *redis.Client) error
 	admin   *redis.Client // goes to the server directly
+	pulse   *redis.Client // as admin, and gives up when it is told to
 	profile conformance.Profile
-	id      string
 }
 
 var _ conformance.Pulser = (*redisMaker)(nil)
 
 func (m *redisMaker) Profile() conformance.Profile { return m.profile }
 
-// Pulse writes a key that is gone a second later.
-func (m *redisMaker) Pulse(ctx context.Context) error {
-	return m.admin.Set(ctx, "pulse-"+m.id, "", time.Second).Err()
-}
+// Pulse deletes a key that is not there.
+func (m *redisMaker) Pulse(ctx context.Context) error { return m.pulse.Del(ctx, "no such key").Err() }
 
-func (m *redisMaker) Close() error { return m.admin.Close() }
+func (m *redisMaker) Close() error { return errors.Join(m.pulse.Close(), m.admin.Close()) }
 
 func (m *redisMaker) Make(ctx context.Context) (conformance.Rig, error) {
 	if m.is != nil {

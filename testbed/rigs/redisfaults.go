@@ -27,7 +27,6 @@ func redisWithout() map[conformance.Power]string {
 	return map[conformance.Power]string{
 		conformance.PowerCluster: "one primary grants; what a replica may lose is S9",
 		conformance.PowerCompact: "Redis keeps no history",
-		conformance.PowerFill:    "Redis has no quota; what it does without memory is S10a",
 	}
 }
 

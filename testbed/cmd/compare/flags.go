@@ -40,14 +40,15 @@ Usage: compare [flags]
                    (default ./compare-out)
   -guarantees FILE write the matrix of verdicts of our own backends there too, as
                    Markdown for version control, if all of them are green: without
-                   figures, which differ from run to run
+                   figures, which differ from run to run. With -foreign, write the
+                   whole run there, whatever it found
   -v               a line for every check, and where each server comes from
 
 Servers are taken from LOCKER_TEST_ETCD and LOCKER_TEST_REDIS (host:port), or
 started: in a container, from a local binary, or within this process. Those of
 three members, with AOF and with a replica are always started. Without a
-server, the backends that need it are left out, and the report says so; with
-CI=true, or where LOCKER_REQUIRE names it, that is a failure.
+server, the backends that need it are left out, and without a Redis a stand-in
+is used, which says nothing about Redis; the report says so. With CI=true, or where LOCKER_REQUIRE names it, that is a failure.
 
 NO_COLOR=1 turns colours off.
 

@@ -22,8 +22,9 @@ The columns: **etcd** in both modes, of one member and of three that the clients
 (` + "`appendfsync always`" + `; with ` + "`everysec`" + ` the same holds when the process dies, not when the
 machine does), and a primary without persistence that has a **replica** and does not wait
 for it (` + "`min-replicas-to-write 0`" + `). "Server faults" and "Endurance" run on servers that are
-started for each check; what a way to run a server cannot have done to it is "not shown"
-there, and another column shows it.
+started for each check; what a server cannot have done to it, or this way to run one, is
+"not shown" there, and the report says why. T is the lease that a check asks for, S how late
+the server may notice that one has run out.
 
 `
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/lockerlib/locker/conformance"
 	"github.com/lockerlib/locker/conformance/history"
+	"github.com/lockerlib/locker/testbed/again"
 )
 
 // keepHistories writes what checks of histories judged, where the rule did not
@@ -27,7 +28,7 @@ func keepHistories(dir, given string, r *conformance.Report) (paths []string, er
 			if err := writeFile(path, func(w io.Writer) error { return history.Encode(w, res.History) }); err != nil {
 				return nil, err
 			}
-			res.Recheck = fmt.Sprintf("go -C testbed run ./cmd/recheck -out %s %s", shellWord(given), shellWord(filepath.Join(given, name)))
+			res.Recheck = again.Command(given, name)
 			paths = append(paths, path)
 		}
 	}
@@ -44,6 +45,3 @@ func fileName(s string) string {
 		return '-'
 	}, s)
 }
-
-// shellWord is s as one word of a POSIX shell.
-func shellWord(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }

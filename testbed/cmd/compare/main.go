@@ -1,5 +1,7 @@
 // Command compare runs the conformance suite over memory, etcd in both modes,
-// and Redis, prints what each guarantees, and writes the evidence.
+// and Redis, prints what each guarantees, and writes the evidence. With -faults
+// it does things to their servers, three etcds and Redis with AOF or a replica
+// among them; with -foreign it takes other lock libraries; with -all, everything.
 //
 // The evidence is report.json, .html, .md and .xml (JUnit), and for each check of
 // a history that is not green history-BACKEND-CHECK.json, for cmd/recheck.

@@ -13,6 +13,7 @@ import (
 	"github.com/lockerlib/locker/conformance"
 	"github.com/lockerlib/locker/conformance/history"
 	"github.com/lockerlib/locker/conformance/report"
+	"github.com/lockerlib/locker/testbed/again"
 )
 
 // A soak is a series of rounds.
@@ -145,7 +146,7 @@ func (s *soak) write() error {
 	}
 	for i, r := range s.results {
 		if r.History != nil && r.History == s.history {
-			s.results[i].Recheck = fmt.Sprintf("go -C testbed run ./cmd/recheck -out '%s' '%s'", s.out, filepath.Join(s.out, "history.json"))
+			s.results[i].Recheck = again.Command(s.out, "history.json")
 		}
 	}
 	p := s.maker.Profile()

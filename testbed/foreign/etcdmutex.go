@@ -110,7 +110,7 @@ func (e *etcdLocker) session(ctx context.Context, seconds int) (*concurrency.Ses
 		var s *concurrency.Session
 		lease, err := e.client.Grant(e.client.Ctx(), int64(seconds))
 		if err == nil {
-			s, err = concurrency.NewSession(e.client, concurrency.WithLease(lease.ID))
+			s, err = concurrency.NewSession(e.client, concurrency.WithLease(lease.ID), concurrency.WithTTL(int(lease.TTL)))
 		}
 		if err != nil {
 			lease = &clientv3.LeaseGrantResponse{}

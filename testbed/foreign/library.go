@@ -184,6 +184,7 @@ func (a *adapter) Close() (err error) {
 		var releasing sync.WaitGroup
 		for _, l := range held {
 			if l.Err() == nil {
+				l.loseBy(locker.LostClosed, locker.ErrClosed)
 				releasing.Go(func() { _ = l.Release(ctx) }) // else its lease runs out
 			}
 		}

@@ -60,8 +60,10 @@ func (l *lock) end(err error) {
 	}
 }
 
-func (l *lock) lose(cause error) {
-	l.end(&locker.LostError{Name: l.name, Token: l.token, Reason: locker.LostExpired, At: time.Now(), Err: cause})
+func (l *lock) lose(cause error) { l.loseBy(locker.LostExpired, cause) }
+
+func (l *lock) loseBy(reason locker.LostReason, cause error) {
+	l.end(&locker.LostError{Name: l.name, Token: l.token, Reason: reason, At: time.Now(), Err: cause})
 }
 
 // Release calls the library each time, also the second, to show what it does.
@@ -73,6 +75,9 @@ func (l *lock) Release(ctx context.Context) error {
 	defer l.calls.Unlock()
 	before := l.Err()
 	err := l.unlock(ctx)
+	if errors.Is(before, locker.ErrClosed) {
+		return errors.Join(before, err) // what ended it was no library's doing
+	}
 	if err == nil {
 		l.end(locker.ErrReleased)
 		return nil

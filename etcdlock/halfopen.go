@@ -74,7 +74,8 @@ func (w *deadwatch) now() time.Duration { return time.Since(w.began) + 1 }
 type watchedConn struct {
 	net.Conn
 	w     *deadwatch
-	asked atomic.Int64 // the first write that nothing was read after; 0: none
+	sent  frames       // for the one goroutine that writes
+	asked atomic.Int64 // the first request that nothing was read after; 0: none
 	heard atomic.Int64 // the last read, or the beginning
 }
 
@@ -88,7 +89,7 @@ func (w *deadwatch) watch(c net.Conn) net.Conn {
 }
 
 func (c *watchedConn) Write(b []byte) (int, error) {
-	if c.asked.Load() == 0 && c.asked.CompareAndSwap(0, int64(c.w.now())) {
+	if c.sent.ask(b) && c.asked.Load() == 0 && c.asked.CompareAndSwap(0, int64(c.w.now())) {
 		c.w.arm(bearable)
 	}
 	return c.Conn.Write(b)
@@ -195,9 +196,13 @@ type watchedCredentials struct {
 	w *deadwatch
 }
 
-// ClientHandshake is done over the watched connection.
+// ClientHandshake has what is said after it watched, in the clear.
 func (c watchedCredentials) ClientHandshake(ctx context.Context, authority string, raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
-	return c.TransportCredentials.ClientHandshake(ctx, authority, c.w.watch(raw))
+	conn, info, err := c.TransportCredentials.ClientHandshake(ctx, authority, raw)
+	if err != nil {
+		return nil, nil, err
+	}
+	return c.w.watch(conn), info, nil
 }
 
 // Clone keeps watching.

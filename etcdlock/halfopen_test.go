@@ -46,6 +46,9 @@ func watched(t *testing.T, n int, probe func(context.Context) error, nudge func(
 	for range n {
 		q := newQuiet()
 		c := w.watch(q)
+		if _, err := c.Write(make([]byte, prefaceLen)); err != nil {
+			t.Fatal(err)
+		}
 		conns, raw = append(conns, c), append(raw, q)
 		go func() {
 			for {
@@ -68,7 +71,8 @@ func watched(t *testing.T, n int, probe func(context.Context) error, nudge func(
 
 func say(t *testing.T, c net.Conn) {
 	t.Helper()
-	if _, err := c.Write([]byte("?")); err != nil {
+	ping := [frameHeaderLen + 8]byte{2: 8, 3: framePing}
+	if _, err := c.Write(ping[:]); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -98,6 +102,26 @@ func TestDeadwatchConvicts(t *testing.T) {
 		}
 		if raw[live].isClosed() {
 			t.Error("one that answered was closed")
+		}
+	})
+}
+
+// What is answered by nothing is no reason to look.
+func TestDeadwatchOverlooksAcknowledgements(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		conns, raw := watched(t, 1, func(context.Context) error {
+			t.Error("a fresh connection was tried")
+			return nil
+		}, unheard)
+		for range 5 {
+			ack := [frameHeaderLen + 8]byte{2: 8, 3: framePing, 4: flagAck}
+			if _, err := conns[0].Write(ack[:]); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(5 * time.Second)
+		}
+		if raw[0].isClosed() {
+			t.Error("a connection that owed no answer was closed")
 		}
 	})
 }

@@ -106,10 +106,9 @@ func (m *markdown) findings(t table) {
 		m.printf("- **%s on %s: %s.** ", escapeMarkdown(res.ID), escapeMarkdown(b.Backend), res.Verdict)
 		seen := escapeMarkdown(firstLine(firstOf(res.Seen, res.Number, res.Rule)))
 		if res.Expected != "" {
-			m.printf("Expected: %s. Seen: %s.", escapeMarkdown(firstLine(res.Expected)), seen)
-		} else {
-			m.printf("%s.", seen)
+			m.printf("Expected: %s. Seen: ", escapeMarkdown(firstLine(res.Expected)))
 		}
+		m.printf("%s.", strings.TrimSuffix(seen, "."))
 		if !res.Verdict.Green() && res.Repeat != "" {
 			m.printf(" Repeat: %s", codeSpan(res.Repeat))
 		}

@@ -274,7 +274,7 @@ func (h *hold) drop() {
 func (h *hold) held(when string) {
 	h.outlived()
 	if err := h.Err(); err != nil {
-		h.c.t.lapsed("the hold lasts", "%s lost %s %s: %v", h.c.label, quote(h.Name()), when, err)
+		h.c.t.unanswered(err)("the hold lasts", "%s lost %s %s: %v", h.c.label, quote(h.Name()), when, err)
 	}
 	if isClosed(h.Done()) {
 		h.c.t.broken("Done stays open while the hold lasts", "Done of %s was closed %s, with Err nil", quote(h.Name()), when)
@@ -324,10 +324,15 @@ func (c *client) refused(name, when string, opts ...locker.Option) {
 // unanswered is how a finding is reported that shows in an error: overdue or lapsed
 // if a server that stood still makes a right client return it, else broken.
 func (t *trial) unanswered(err error) func(expected, seen string, args ...any) {
-	var late *locker.ReleaseError
+	var (
+		late *locker.ReleaseError
+		lost *locker.LostError
+	)
 	switch {
-	case errors.Is(err, locker.ErrLost):
-		return t.lapsed
+	case errors.As(err, &lost):
+		if lost.Reason == locker.LostExpired {
+			return t.lapsed
+		}
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, locker.ErrUnavailable), errors.As(err, &late):
 		return t.overdue
 	}

@@ -52,7 +52,7 @@ func (t *trial) ruling(took time.Duration, repeat string) ruling {
 	r := t.result(took, repeat)
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return ruling{r, t.settledAt, t.explained}
+	return ruling{r, t.settledAt, t.found.explained}
 }
 
 func (t *trial) result(took time.Duration, repeat string) Result {
@@ -61,14 +61,14 @@ func (t *trial) result(took time.Duration, repeat string) Result {
 	c := t.check
 	r := Result{
 		ID: c.ID, Rule: c.Rule, Group: c.Group, Class: c.Class,
-		Verdict: t.verdict, Number: t.number, Done: t.done,
-		Expected: t.expected, Seen: t.seen,
+		Verdict: t.found.verdict, Number: t.number, Done: t.done,
+		Expected: t.found.expected, Seen: t.found.seen,
 		Seed: t.seed, Repeat: repeat, Took: took, Events: t.events,
 	}
 	if t.dropped > 0 {
 		r.Events = append(r.Events, Event{At: r.Took, Kind: "note", Text: fmt.Sprintf("%d further events were not kept", t.dropped)})
 	}
-	if !t.inexcusable {
+	if !t.found.inexcusable {
 		r = declared(r, t.profile)
 	}
 	if r.Verdict != Holds {
@@ -148,8 +148,8 @@ func (t *trial) inBubble(m Maker, tt *testing.T) {
 func (t *trial) settled(v Verdict, expected, seen string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.verdict == "" || t.verdict == Holds {
-		t.verdict, t.expected, t.seen, t.settledAt, t.explained = v, expected, seen, time.Now(), 0
+	if t.found.verdict == "" || t.found.verdict == Holds || t.explicable() && v == Broken {
+		t.found, t.settledAt = finding{verdict: v, expected: expected, seen: seen}, time.Now()
 	}
 }
 

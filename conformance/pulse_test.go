@@ -54,19 +54,23 @@ func TestStandstill(t *testing.T) {
 		says  string
 		void  int
 	}{
-		"no standstill":              {finds(1, overdue), nil, Broken, "late", 0},
-		"one that is done again":     {finds(1, overdue), still{{second, 2 * second}}, Holds, "", 1},
-		"one that goes on":           {finds(1, overdue), still{{second, 5 * second}}, Holds, "", 1},
-		"a long one":                 {finds(1, overdue), still{{second, 9 * second}}, Holds, "", 1},
-		"one without an end":         {finds(1, overdue), still{{second, time.Hour}}, Broken, "late", 0},
-		"late again, and sure":       {finds(2, overdue), still{{second, 2 * second}}, Broken, "late", 1},
-		"one each time":              {finds(9, overdue), still{{second, 2 * second}, {4 * second, 5 * second}, {7 * second, 8 * second}}, Broken, "late", 2},
-		"too short to matter":        {finds(1, overdue), still{{second, second + 300*time.Millisecond}}, Broken, "late", 0},
-		"too short to lose a hold":   {finds(1, lapsed), still{{second, second + 350*time.Millisecond}}, Broken, "lost", 0},
-		"long enough to lose one":    {finds(1, lapsed), still{{second, second + 600*time.Millisecond}}, Holds, "", 1},
-		"just after the finding":     {finds(1, overdue), still{{3*second + 1, 5 * second}}, Broken, "late", 0},
-		"long before it":             {func(t *trial) { t.sleep(6 * second); overdue(t) }, still{{0, second}}, Broken, "late", 0},
-		"what nothing explains":      {finds(1, broken), still{{second, 2 * second}}, Broken, "two got it", 0},
+		"no standstill":            {finds(1, overdue), nil, Broken, "late", 0},
+		"one that is done again":   {finds(1, overdue), still{{second, 2 * second}}, Holds, "", 1},
+		"one that goes on":         {finds(1, overdue), still{{second, 5 * second}}, Holds, "", 1},
+		"a long one":               {finds(1, overdue), still{{second, 9 * second}}, Holds, "", 1},
+		"one without an end":       {finds(1, overdue), still{{second, time.Hour}}, Broken, "late", 0},
+		"late again, and sure":     {finds(2, overdue), still{{second, 2 * second}}, Broken, "late", 1},
+		"one each time":            {finds(9, overdue), still{{second, 2 * second}, {4 * second, 5 * second}, {7 * second, 8 * second}}, Broken, "late", 2},
+		"too short to matter":      {finds(1, overdue), still{{second, second + 300*time.Millisecond}}, Broken, "late", 0},
+		"too short to lose a hold": {finds(1, lapsed), still{{second, second + 350*time.Millisecond}}, Broken, "lost", 0},
+		"long enough to lose one":  {finds(1, lapsed), still{{second, second + 600*time.Millisecond}}, Holds, "", 1},
+		"just after the finding":   {finds(1, overdue), still{{3*second + 1, 5 * second}}, Broken, "late", 0},
+		"long before it":           {func(t *trial) { t.sleep(6 * second); overdue(t) }, still{{0, second}}, Broken, "late", 0},
+		"what nothing explains":    {finds(1, broken), still{{second, 2 * second}}, Broken, "two got it", 0},
+		"what outweighs it": {finds(1, func(t *trial) {
+			t.find(finding{expected: "one thing", seen: "it was late", explained: busy})
+			broken(t)
+		}), still{{second, 2 * second}}, Broken, "two got it", 0},
 		"a panic":                    {finds(1, func(*trial) { panic("boom") }), still{{second, 2 * second}}, Broken, "boom", 0},
 		"passed in spite of one":     {finds(0, broken), still{{second, 2 * second}}, Holds, "", 0},
 		"nothing proved":             {finds(1, func(t *trial) { t.need(false, "no proof") }), still{{second, 2 * second}}, NotShown, "no proof", 0},

@@ -31,17 +31,15 @@ type trial struct {
 	start time.Time
 	work  sync.WaitGroup // goroutines of the check
 
-	mu       sync.Mutex // guards all below
-	rng      *rand.Rand
-	verdict  Verdict // "": none yet
-	done     []string
-	expected string
-	seen     string
-	number   string
-	events   []Event
-	dropped  int
-	history  *history.History // that was judged
-	proofs   []*proof         // that faults had an effect
+	mu      sync.Mutex // guards all below
+	rng     *rand.Rand
+	found   finding // its verdict is "" when there is none yet
+	done    []string
+	number  string
+	events  []Event
+	dropped int
+	history *history.History // that was judged
+	proofs  []*proof         // that faults had an effect
 
 	settledAt time.Time     // when the verdict was found
 	explained time.Duration // a standstill of this length explains it too; 0: none does
@@ -117,16 +115,31 @@ func (t *trial) eventAt(when time.Time, client, kind, name string, token uint64,
 	t.events = append(t.events, Event{At: at, Client: client, Kind: kind, Name: name, Token: token, Text: text})
 }
 
-func (t *trial) settle(v Verdict, expected, seen string) { t.settleUnless(0, v, expected, seen) }
+func (t *trial) settle(v Verdict, expected, seen string) {
+	t.conclude(finding{verdict: v, expected: expected, seen: seen})
+}
 
-func (t *trial) settleUnless(explained time.Duration, v Verdict, expected, seen string) {
+// A finding is a verdict, and what there is to say of it.
+type finding struct {
+	verdict        Verdict
+	expected, seen string
+	explained      time.Duration // a standstill of this length explains it too; 0: none does
+	inexcusable    bool          // no declaration allows it
+}
+
+// conclude ends the check. The first finding is the one that counts, unless a
+// standstill may explain it and nothing explains this one.
+func (t *trial) conclude(f finding) {
 	t.mu.Lock()
-	if t.verdict == "" {
-		t.verdict, t.expected, t.seen, t.settledAt, t.explained = v, expected, seen, time.Now(), explained
+	if t.found.verdict == "" || t.explicable() && f.verdict == Broken && f.explained == 0 {
+		t.found, t.settledAt = f, time.Now()
 	}
 	t.mu.Unlock()
 	t.stop(errTrialOver)
 }
+
+// explicable reports whether a standstill may explain what was found. mu is held.
+func (t *trial) explicable() bool { return t.found.explained > 0 }
 
 // broken ends the calling goroutine with the finding that the rule does not
 // hold. When the check's time is up, what was seen proves nothing.
@@ -138,45 +151,40 @@ func (t *trial) broken(expected, seen string, args ...any) {
 // overdue is broken for what takes too long, or is not answered: a server that
 // stood still meanwhile explains it.
 func (t *trial) overdue(expected, seen string, args ...any) {
-	t.find(busy, expected, seen, args...)
+	t.find(finding{expected: expected, seen: fmt.Sprintf(seen, args...), explained: busy})
 	panic(stopped{})
 }
 
-// lapsed is broken for a hold that was lost: a server that stood still for the
+// lapsed is broken for a hold that ran out: a server that stood still for the
 // time in which renewals are tried explains it.
 func (t *trial) lapsed(expected, seen string, args ...any) {
-	t.find(t.ttl()/2, expected, seen, args...)
+	t.find(finding{expected: expected, seen: fmt.Sprintf(seen, args...), explained: t.ttl() / 2})
 	panic(stopped{})
-}
-
-// report is broken for code that must go on.
-func (t *trial) report(expected, seen string, args ...any) { t.find(0, expected, seen, args...) }
-
-func (t *trial) find(explained time.Duration, expected, seen string, args ...any) {
-	seen = fmt.Sprintf(seen, args...)
-	if t.ctx.Err() != nil {
-		t.settle(NotShown, expected, "out of time; last seen: "+seen)
-		return
-	}
-	if p := t.disproved(); p != nil {
-		t.settle(NotShown, expected, p.String())
-		return
-	}
-	t.settleUnless(explained, Broken, expected, seen)
 }
 
 // never is broken for what holds under every fault, whatever the backend
 // declares.
 func (t *trial) never(expected, seen string, args ...any) {
-	t.excuseNothing()
-	t.broken(expected, seen, args...)
+	t.find(finding{expected: expected, seen: fmt.Sprintf(seen, args...), inexcusable: true})
+	panic(stopped{})
 }
 
-// excuseNothing has the verdict that comes now count whatever is declared.
-func (t *trial) excuseNothing() {
+// report is broken for code that must go on.
+func (t *trial) report(expected, seen string, args ...any) {
+	t.find(finding{expected: expected, seen: fmt.Sprintf(seen, args...)})
+}
+
+func (t *trial) find(f finding) {
+	f.verdict = Broken
 	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.inexcusable = t.verdict == ""
+	after := t.explicable()
+	t.mu.Unlock()
+	if t.ctx.Err() != nil && !after { // else it is over because of what this may outweigh
+		f.verdict, f.seen = NotShown, "out of time; last seen: "+f.seen
+	} else if p := t.disproved(); p != nil {
+		f.verdict, f.seen = NotShown, p.String()
+	}
+	t.conclude(f)
 }
 
 // notShown ends the check without a finding.
@@ -211,8 +219,7 @@ func (t *trial) protect(f func()) {
 		switch p := recover().(type) {
 		case nil, stopped:
 		default:
-			t.excuseNothing()
-			t.settle(Broken, "no panic", fmt.Sprintf("panic: %v\n%s", p, shortStack()))
+			t.conclude(finding{verdict: Broken, expected: "no panic", seen: fmt.Sprintf("panic: %v\n%s", p, shortStack()), inexcusable: true})
 		}
 	}()
 	f()

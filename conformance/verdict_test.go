@@ -53,6 +53,7 @@ func TestVerdicts(t *testing.T) {
 		"a panic":              {check: Check{body: func(*trial) { panic("boom") }}, want: Broken, says: "panic: boom"},
 		"in a goroutine":       {check: Check{body: func(t *trial) { t.spawn(func() { fails(t) }); t.sleep(time.Second) }}, want: Broken, says: "saw another"},
 		"gives way":            {maker: stubMaker{profile: Profile{GivesWay: gives}}, check: Check{body: fails}, want: GivesWay, says: "it is known"},
+		"panics are no excuse": {maker: stubMaker{profile: Profile{GivesWay: gives}}, check: Check{body: func(t *trial) { t.each(2, func(int) { panic("boom") }) }}, want: Broken, says: "boom"},
 		"stale claim":          {maker: stubMaker{profile: Profile{GivesWay: gives}}, check: Check{body: func(*trial) {}}, want: StaleClaim, says: "the rule held"},
 		"refuses":              {check: Check{body: func(t *trial) { t.refuses("says no") }}, want: Refuses, says: "says no"},
 		"vacuous":              {check: Check{body: func(t *trial) { t.need(false, "nothing happened") }}, want: NotShown, says: "proved nothing: nothing happened"},

@@ -7,6 +7,7 @@ const (
 	frameHeaderLen = 9
 	frameData      = 0x0
 	frameHeaders   = 0x1
+	frameSettings  = 0x4
 	framePing      = 0x6
 	flagAck        = 0x1
 )
@@ -21,7 +22,7 @@ type frames struct {
 }
 
 // ask reports whether b has something that the server answers: a request, more
-// of one, or a ping. Acknowledgements, window updates and resets of a stream are
+// of one, settings or a ping. Acknowledgements, window updates and resets of a stream are
 // answered by nothing, and saying them proves nothing about the other end.
 func (f *frames) ask(b []byte) (asked bool) {
 	if !f.begun {
@@ -46,7 +47,7 @@ func (f *frames) ask(b []byte) (asked bool) {
 		switch kind, flags := h[3], h[4]; kind {
 		case frameData, frameHeaders:
 			asked = true
-		case framePing:
+		case frameSettings, framePing:
 			asked = asked || flags&flagAck == 0
 		}
 	}

@@ -15,7 +15,7 @@ func TestFrames(t *testing.T) {
 		frame func(*http2.Framer) error
 		asks  bool
 	}{
-		"settings":  {func(f *http2.Framer) error { return f.WriteSettings() }, false},
+		"settings":  {func(f *http2.Framer) error { return f.WriteSettings() }, true},
 		"their ack": {func(f *http2.Framer) error { return f.WriteSettingsAck() }, false},
 		"window":    {func(f *http2.Framer) error { return f.WriteWindowUpdate(0, 100) }, false},
 		"reset":     {func(f *http2.Framer) error { return f.WriteRSTStream(1, http2.ErrCodeCancel) }, false},

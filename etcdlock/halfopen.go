@@ -51,6 +51,8 @@ const (
 	// lastWord is how much longer the old one then has: a server that was
 	// stopped answers both at once.
 	lastWord = 100 * time.Millisecond
+	// handshakeBound is how long TLS may take, which is not watched.
+	handshakeBound = 4 * time.Second
 )
 
 func newDeadwatch(probe func(context.Context) error, nudge func(context.Context)) *deadwatch {
@@ -198,6 +200,8 @@ type watchedCredentials struct {
 
 // ClientHandshake has what is said after it watched, in the clear.
 func (c watchedCredentials) ClientHandshake(ctx context.Context, authority string, raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	ctx, cancel := context.WithTimeout(ctx, handshakeBound)
+	defer cancel()
 	conn, info, err := c.TransportCredentials.ClientHandshake(ctx, authority, raw)
 	if err != nil {
 		return nil, nil, err

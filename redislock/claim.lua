@@ -18,7 +18,7 @@ end
 
 local holder = redis.call('HMGET', k.h, 'id', 'tenure', 'since', 'info')
 if holder[1] == id then
-  go_on(k)
+  redis.call('HDEL', k.h, '') -- as go_on does
   redis.call('HSET', k.h, 'chan', chan, 'info', info)
   keepalive(k.h, ttl)
   return {'held', holder[2]}

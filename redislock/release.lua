@@ -5,7 +5,7 @@
 
 local id = ARGV[1]
 if ARGV[2] ~= '0' then
-  redis.call('ZREM', KEYS[4], '') -- as go_on does
+  redis.call('DEL', KEYS[6]) -- which is never refused, see go_on; so what follows is not
   redis.call('SET', KEYS[6], '1', 'PX', ARGV[2])
 end
 local held = redis.call('HGET', KEYS[1], 'id') == id

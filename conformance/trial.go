@@ -41,10 +41,7 @@ type trial struct {
 	history *history.History // that was judged
 	proofs  []*proof         // that faults had an effect
 
-	settledAt time.Time     // when the verdict was found
-	explained time.Duration // a standstill of this length explains it too; 0: none does
-
-	inexcusable bool // the finding is one that no declaration allows
+	settledAt time.Time // when the verdict was found
 }
 
 type stopped struct{}

@@ -173,10 +173,7 @@ func (t *trial) report(expected, seen string, args ...any) {
 
 func (t *trial) find(f finding) {
 	f.verdict = Broken
-	t.mu.Lock()
-	after := t.explicable()
-	t.mu.Unlock()
-	if t.ctx.Err() != nil && !after { // else it is over because of what this may outweigh
+	if t.ctx.Err() != nil { // calls fail because of that
 		f.verdict, f.seen = NotShown, "out of time; last seen: "+f.seen
 	} else if p := t.disproved(); p != nil {
 		f.verdict, f.seen = NotShown, p.String()

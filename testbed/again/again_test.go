@@ -11,7 +11,7 @@ import (
 func TestCommandFindsTheFile(t *testing.T) {
 	sh, err := exec.LookPath("sh")
 	if err != nil {
-		t.Skip("no shell")
+		t.Fatal(err) // make needs one too
 	}
 	root := filepath.Join(t.TempDir(), "it's here")
 	for _, dir := range []string{"out", "testbed/out", "bin"} {

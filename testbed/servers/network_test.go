@@ -18,7 +18,7 @@ import (
 // and is back at its address: what was sent meanwhile arrives then.
 func TestDisconnect(t *testing.T) {
 	if err := NoNetworks(); err != nil {
-		t.Skipf("not on this machine: %v", err)
+		missing(t, err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
@@ -88,7 +88,7 @@ func TestDisconnectTakesANetwork(t *testing.T) {
 func TestNetworksOfTheDeadAreRemoved(t *testing.T) {
 	d, err := images.Docker(t.Context())
 	if err != nil {
-		t.Skipf("not on this machine: %v", err)
+		missing(t, err)
 	}
 	defer d.Close()
 	gone := self()

@@ -16,7 +16,7 @@ func TestOwnIsNotThatOfOthers(t *testing.T) {
 	t.Setenv(EnvRedis, "127.0.0.1:1")
 	s, err := OwnRedis(t.Context(), Options{Args: []string{"--maxmemory", "12345678"}})
 	if err != nil {
-		t.Skipf("not on this machine: %v", err)
+		missing(t, err)
 	}
 	defer s.Stop()
 	client := redis.NewClient(&redis.Options{Addr: s.Addr})
@@ -30,7 +30,7 @@ func TestOwnIsNotThatOfOthers(t *testing.T) {
 func TestSteppedRedis(t *testing.T) {
 	r, err := OwnSteppedRedis(t.Context())
 	if err != nil {
-		t.Skipf("not on this machine: %v", err)
+		missing(t, err)
 	}
 	defer r.Stop()
 	client := redis.NewClient(&redis.Options{Addr: r.Addr})
@@ -56,7 +56,7 @@ func TestClusterPartition(t *testing.T) {
 	defer cancel()
 	c, err := OwnEtcdCluster(ctx, 3)
 	if err != nil {
-		t.Skipf("not on this machine: %v", err)
+		missing(t, err)
 	}
 	defer c.Stop()
 	ask := func(member int, d time.Duration, op clientv3.Op) (clientv3.OpResponse, error) {
@@ -106,4 +106,14 @@ func TestClusterPartition(t *testing.T) {
 	if _, err := inTheEnd(alone, clientv3.OpPut("k", "again")); err != nil {
 		t.Errorf("after Rejoin it takes no writes: %v", err)
 	}
+}
+
+// missing skips a test whose server cannot be had, unless real servers are
+// required.
+func missing(t *testing.T, err error) {
+	t.Helper()
+	if Required() != "" {
+		t.Fatalf("it is required: %v", err)
+	}
+	t.Skipf("not on this machine: %v", err)
 }

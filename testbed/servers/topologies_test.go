@@ -52,7 +52,7 @@ func TestTopologies(t *testing.T) {
 			var log strings.Builder
 			s, err := test.start(ctx, &log)
 			if err != nil {
-				t.Skipf("not on this machine: %v", err)
+				missing(t, err)
 			}
 			defer s.Stop()
 			if is, err := test.is(ctx, s); !is || err != nil {

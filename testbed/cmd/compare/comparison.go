@@ -12,6 +12,7 @@ import (
 	"github.com/lockerlib/locker/conformance"
 	"github.com/lockerlib/locker/conformance/report"
 	"github.com/lockerlib/locker/testbed/servers"
+	"github.com/lockerlib/locker/testbed/whole"
 )
 
 // A comparison is the program without its process: what it writes to, and where
@@ -54,7 +55,7 @@ func (c *comparison) run(ctx context.Context, args []string) (status int) {
 	}
 	paths, err := write(o.out, rep)
 	if err == nil && o.guarantees != "" && ownOK(rep, foreign) { // else it would be a page to be mended
-		err = writeFile(o.guarantees, func(w io.Writer) error { return guarantees(w, page(rep, foreign, o.foreign), o.foreign) })
+		err = whole.Write(o.guarantees, func(w io.Writer) error { return guarantees(w, page(rep, foreign, o.foreign), o.foreign) })
 		paths = append(paths, o.guarantees)
 	}
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/lockerlib/locker/conformance/report"
 	"github.com/lockerlib/locker/testbed/rigs"
 	"github.com/lockerlib/locker/testbed/servers"
+	"github.com/lockerlib/locker/testbed/whole"
 )
 
 // docs/guarantees.md is from a run, which takes servers and minutes. Whether it
@@ -156,7 +157,7 @@ func TestChangesBetweenReports(t *testing.T) {
 		r := &conformance.Report{Version: conformance.ReportVersion, Backends: []conformance.BackendReport{{
 			Backend: "b", Results: []conformance.Result{{ID: "X1", Verdict: v}},
 		}}}
-		if err := writeFile(path, func(w io.Writer) error { return report.Encode(w, r) }); err != nil {
+		if err := whole.Write(path, func(w io.Writer) error { return report.Encode(w, r) }); err != nil {
 			t.Fatal(err)
 		}
 		return path

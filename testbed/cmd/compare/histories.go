@@ -9,6 +9,7 @@ import (
 	"github.com/lockerlib/locker/conformance"
 	"github.com/lockerlib/locker/conformance/history"
 	"github.com/lockerlib/locker/testbed/again"
+	"github.com/lockerlib/locker/testbed/whole"
 )
 
 // keepHistories writes what checks of histories judged, where the rule did not
@@ -25,7 +26,7 @@ func keepHistories(dir, given string, r *conformance.Report) (paths []string, er
 			}
 			name := fmt.Sprintf("history-%s-%s.json", fileName(b.Backend), fileName(res.ID))
 			path := filepath.Join(dir, name)
-			if err := writeFile(path, func(w io.Writer) error { return history.Encode(w, res.History) }); err != nil {
+			if err := whole.Write(path, func(w io.Writer) error { return history.Encode(w, res.History) }); err != nil {
 				return nil, err
 			}
 			res.Recheck = again.Command(given, name)

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -9,6 +8,7 @@ import (
 
 	"github.com/lockerlib/locker/conformance"
 	"github.com/lockerlib/locker/conformance/report"
+	"github.com/lockerlib/locker/testbed/whole"
 )
 
 // write puts the report into dir, in every form, and returns where. A file is
@@ -34,27 +34,12 @@ func write(dir string, r *conformance.Report) (paths []string, err error) {
 		{"report.xml", report.JUnit},
 	} {
 		path := filepath.Join(dir, f.name)
-		if err := writeFile(path, func(w io.Writer) error { return f.render(w, r) }); err != nil {
+		if err := whole.Write(path, func(w io.Writer) error { return f.render(w, r) }); err != nil {
 			return nil, err
 		}
 		paths = append(paths, path)
 	}
 	return paths, nil
-}
-
-func writeFile(path string, render func(io.Writer) error) error {
-	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
-	if err != nil {
-		return err
-	}
-	err = errors.Join(render(f), f.Chmod(0o644), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
-	}
-	return nil
 }
 
 // read reads a report.

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -11,6 +10,7 @@ import (
 	"github.com/lockerlib/locker/conformance"
 	"github.com/lockerlib/locker/conformance/history"
 	"github.com/lockerlib/locker/conformance/report"
+	"github.com/lockerlib/locker/testbed/whole"
 )
 
 // write puts the page and the drawing of a history into dir, under the name of
@@ -37,27 +37,10 @@ func write(dir, path string, h *history.History, findings []history.Finding) ([]
 	var paths []string
 	for _, f := range files {
 		to := filepath.Join(dir, f.name)
-		if err := writeFile(to, f.render); err != nil {
+		if err := whole.Write(to, f.render); err != nil {
 			return paths, fmt.Errorf("%s: %w", to, err)
 		}
 		paths = append(paths, to)
 	}
 	return paths, nil
-}
-
-// writeFile writes a file that is complete or, after an error, what it was
-// before.
-func writeFile(path string, render func(io.Writer) error) error {
-	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
-	if err != nil {
-		return err
-	}
-	err = errors.Join(render(f), f.Chmod(0o644), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
-	}
-	return nil
 }

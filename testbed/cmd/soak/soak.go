@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -14,6 +13,7 @@ import (
 	"github.com/lockerlib/locker/conformance/history"
 	"github.com/lockerlib/locker/conformance/report"
 	"github.com/lockerlib/locker/testbed/again"
+	"github.com/lockerlib/locker/testbed/whole"
 )
 
 // A soak is a series of rounds.
@@ -167,25 +167,10 @@ func (s *soak) write() error {
 	}
 	for name, render := range files {
 		path := filepath.Join(dir, name)
-		if err := writeFile(path, render); err != nil {
+		if err := whole.Write(path, render); err != nil {
 			return err
 		}
 		fmt.Fprintln(s.log, "  "+path)
-	}
-	return nil
-}
-
-func writeFile(path string, render func(io.Writer) error) error {
-	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
-	if err != nil {
-		return err
-	}
-	err = errors.Join(render(f), f.Chmod(0o644), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
 	}
 	return nil
 }

@@ -153,22 +153,7 @@ func (c *client) wait(ctx context.Context, push <-chan struct{}, f *feed, d time
 	if c.flaw.ignoresEndOfFeed {
 		ended = nil
 	}
-	var timer <-chan time.Time
-	if d >= 0 {
-		t := time.NewTimer(d)
-		defer t.Stop()
-		timer = t.C
-	}
-	select {
-	case <-push:
-		return nil
-	case <-ended:
-		return nil
-	case <-timer:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return waitEither(ctx, push, ended, d)
 }
 
 // follow returns the feed of the client, or a new one if that has ended.

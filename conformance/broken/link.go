@@ -135,6 +135,11 @@ func waitUntil(ctx context.Context, c <-chan struct{}, deadline time.Time) error
 // wait waits for c, for d (if it is not negative), or for the end of ctx, which
 // is an error.
 func wait(ctx context.Context, c <-chan struct{}, d time.Duration) error {
+	return waitEither(ctx, c, nil, d)
+}
+
+// waitEither is wait for one of two.
+func waitEither(ctx context.Context, c, other <-chan struct{}, d time.Duration) error {
 	var timer <-chan time.Time
 	if d >= 0 {
 		t := time.NewTimer(d)
@@ -143,6 +148,8 @@ func wait(ctx context.Context, c <-chan struct{}, d time.Duration) error {
 	}
 	select {
 	case <-c:
+		return nil
+	case <-other:
 		return nil
 	case <-timer:
 		return nil
